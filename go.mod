@@ -1,0 +1,3 @@
+module github.com/wyemq/wye
+
+go 1.26
