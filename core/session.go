@@ -26,6 +26,10 @@ func (s *Session) Principal() *Principal { panic("wip") }
 // the same ID and Filter; other fields may have changed.
 func (s *Session) Resumed() (subs []Subscription, ok bool) { panic("wip") }
 
+// Temp returns the destination of a temporary queue of this session: "temp/<token>/<name>". Anybody
+// may publish to it, only this session may subscribe to it, and it goes with the session.
+func (s *Session) Temp(name string) string { panic("wip") }
+
 // Publish routes m. done (may be nil) is called when every queue concerned holds m as durably as
 // it promises: then, and only then, send the RECEIPT or PUBACK. It does not wait for the disk; it
 // blocks only for back-pressure. An error from Publish itself means that nothing was routed and

@@ -43,13 +43,13 @@ var (
 
 // Message is immutable after Commit; engines and readers may share the memory of Body.
 type Message struct {
-	ID       MsgID
-	Dest     string // destination as published
-	Header   []byte // core's encoding of all headers / MQTT 5 properties; opaque here; nil when Caps.Durable is false
-	Body     []byte
+	ID     MsgID
+	Dest   string // destination as published
+	Header []byte // core's encoding of all headers / MQTT 5 properties; opaque here; nil when Caps.Durable is false
+	Body   []byte
 	// Ref is the core's own form of the message. An engine that still has it in memory hands it back, so that
 	// nothing is decoded; one that has read the record from elsewhere leaves it nil.
-	Ref any
+	Ref      any
 	Expires  time.Time // zero: never. An engine MAY drop an expired record only when the log's DropExpired is set
 	Visible  time.Time // zero: now. Records become readable, in order of Visible, not before it
 	Priority uint8     // 0..9; the engine reads higher lanes first when the log is opened with Lanes
