@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -72,9 +71,14 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 		s.b.stats.dropped(ErrExpired.ID(), 1)
 		return s.answer(ctx, done, Published{}, nil)
 	}
+	stored := func() {}
+	if m.Retain {
+		stored = s.v.retaining.begin()
+	}
 	r := routings.Get().(*routing)
 	defer r.release()
 	if err := r.reserve(ctx, s.v, m, declared); err != nil {
+		stored()
 		return s.answer(ctx, done, Published{}, err)
 	}
 	if len(r.queues) == 0 && !m.Retain {
@@ -86,6 +90,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
 		p.result.Matched = len(queues) + r.direct(m, s)
 		s.b.o.Engine.Commit(batch, func(err error) {
+			stored()
 			if err != nil {
 				for _, bq := range queues {
 					bq.q.Unreserve(bytes)
@@ -95,6 +100,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 		})
 	})
 	if err != nil {
+		stored()
 		r.unreserve()
 	}
 	return err
@@ -232,9 +238,4 @@ func (c *commit) release() {
 func (c *commit) undo() {
 	c.unreserve()
 	c.release()
-}
-
-// retainKey names the retained message of a topic in the engine.
-func (v *vhost) retainKey(dest string) string {
-	return v.token + "/" + strings.TrimPrefix(dest, "topic/")
 }

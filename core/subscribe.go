@@ -210,6 +210,7 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 		return nil
 	}
 	v, b := a.s.v, a.s.b
+	v.retaining.wait(ctx)
 	err := b.o.Engine.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
 		m := b.message(em)
 		if !destination.Match(a.sub.Load().Filter, m.Destination) || m.expired(timeNow()) || !a.wants(m, nil) {

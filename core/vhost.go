@@ -19,10 +19,11 @@ const defaultVHost = "/"
 
 // vhost is a namespace: its own routing table, queues and kept sessions.
 type vhost struct {
-	b     *Broker
-	name  string
-	token string // name, fit to be a part of a log id
-	index *subtree.Tree[*entry]
+	b         *Broker
+	name      string
+	token     string // name, fit to be a part of a log id
+	index     *subtree.Tree[*entry]
+	retaining retaining
 
 	mu     sync.RWMutex
 	queues map[engine.LogID]*boundQueue
