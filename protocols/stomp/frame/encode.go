@@ -11,7 +11,7 @@ func AppendCommand(b []byte, command string) []byte {
 // AppendHeader appends one header line, escaped for v. What v cannot say is replaced, so that no
 // value can add a line to a frame: LF and CR in 1.0 and Raw and NUL everywhere become a space, a
 // colon in a name of 1.0 and Raw an underscore.
-func AppendHeader(b []byte, v Version, name, value string) []byte {
+func AppendHeader[T string | []byte](b []byte, v Version, name string, value T) []byte {
 	b = appendEscaped(b, v, name, true)
 	b = append(b, ':')
 	b = appendEscaped(b, v, value, false)
@@ -46,7 +46,7 @@ func Append(b []byte, v Version, f *Frame) []byte {
 	return AppendBody(b, f.Body)
 }
 
-func appendEscaped(b []byte, v Version, s string, name bool) []byte {
+func appendEscaped[T string | []byte](b []byte, v Version, s T, name bool) []byte {
 	start := 0
 	for i := 0; i < len(s); i++ {
 		r := replacement(v, s[i], name)
