@@ -2,10 +2,16 @@ package core
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/internal/outbox"
 )
 
 // Options is what a [Broker] is made of.
@@ -16,62 +22,92 @@ type Options struct {
 	Authenticators []Authenticator
 	Authorizers    []Authorizer
 	Interceptors   []Interceptor
-	// Anonymous says who may log in without credentials when no Authenticator decides.
+	// Anonymous says who may log in without credentials when no Authenticator decides. Empty: loopback.
 	Anonymous Anonymous
-	Limits    Limits
+	// Limits bound what clients may use. The zero value means DefaultLimits.
+	Limits Limits
 	// Queues are the policies of queues; the first whose Match fits the queue's name counts.
 	Queues []QueuePolicy
 	// Version is what protocols tell their clients.
 	Version string
-	Log     *slog.Logger
+	// Log takes what an operator should know. Nil: nothing is logged.
+	Log *slog.Logger
 }
 
-// Anonymous says who may log in without credentials.
-type Anonymous string
+// Broker routes messages between sessions. All methods may be called concurrently. It has no
+// goroutine of its own while nothing happens.
+type Broker struct {
+	o       Options
+	log     *slog.Logger
+	started time.Time
+	nonce   [8]byte // makes message ids unique over restarts
+	seq     atomic.Uint64
+	policy  outbox.Config[Delivery]
+	chains  map[Op]chain
+	stats   stats
+	delayed *delayed
 
-// The values of auth.anonymous.
-const (
-	AnonymousLoopback Anonymous = "loopback" // connections on loopback addresses, the default
-	AnonymousNever    Anonymous = "false"
-	AnonymousAlways   Anonymous = "true"
-)
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	work sync.WaitGroup // goroutines the broker started beside those of sessions
 
-// QueuePolicy gives the queues whose destination matches a filter their behaviour.
-type QueuePolicy struct {
-	Match  string // a filter over the levels of the name, as in "orders/#"
-	Config QueueConfig
+	mu     sync.Mutex
+	closed bool
+	vhosts map[string]*vhost
+	online map[clientKey]*Session
 }
 
-// Limits bound what one broker and one client may use. DefaultLimits has the defaults; no limit is off.
-type Limits struct {
-	Subscriptions    int           // of one session
-	OutboxMessages   int           // direct deliveries waiting for one session
-	OutboxBytes      int64         // body bytes of them
-	OutboxOverflow   string        // "drop_oldest", "drop_new", "conflate" or "disconnect"
-	Credit           int           // unsettled deliveries of a subscription that does not say
-	Transactions     int           // open transactions of one session (kept by the protocols)
-	TransactionOps   int           // sends and settlements of one transaction
-	TransactionBytes int64         // body bytes of one transaction
-	UnackedPublishes int           // publishes of one session under way in the engine; more make Publish wait
-	SessionExpiry    time.Duration // most a session may outlive its connection
-	RetainedMessages int           // retained messages in all
-	SessionQueue     int           // messages waiting in one private queue of a session (max_length, drop_head)
-}
+// clientKey names a session.
+type clientKey struct{ vhost, client string }
 
-// DefaultLimits returns the defaults.
-func DefaultLimits() Limits {
-	return Limits{
-		Subscriptions: 10_000, OutboxMessages: 16_384, OutboxBytes: 64 << 20, OutboxOverflow: "drop_oldest",
-		Credit: 100, Transactions: 16, TransactionOps: 10_000, TransactionBytes: 64 << 20,
-		UnackedPublishes: 4096, SessionExpiry: 7 * 24 * time.Hour, RetainedMessages: 1_000_000, SessionQueue: 100_000,
+// NewBroker checks o and makes a broker.
+func NewBroker(o Options) (*Broker, error) {
+	if o.Engine == nil {
+		return nil, errors.New("broker: no engine")
 	}
+	if o.Limits == (Limits{}) {
+		o.Limits = DefaultLimits()
+	}
+	if err := o.Limits.Validate(); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	switch o.Anonymous {
+	case "":
+		o.Anonymous = AnonymousLoopback
+	case AnonymousAlways, AnonymousLoopback, AnonymousNever:
+	default:
+		return nil, fmt.Errorf("broker: anonymous must be loopback, false or true, is %q", string(o.Anonymous))
+	}
+	policy, _ := outbox.ParsePolicy(o.Limits.OutboxOverflow)
+	b := &Broker{
+		o: o, log: o.Log, started: time.Now(),
+		vhosts: make(map[string]*vhost), online: make(map[clientKey]*Session),
+		policy: outbox.Config[Delivery]{
+			Items: o.Limits.OutboxMessages, Bytes: o.Limits.OutboxBytes, Policy: policy,
+			Size: func(d *Delivery) int64 { return int64(len(d.Body)) },
+			Key:  func(d *Delivery) any { return conflateKey{d.Sub, d.Destination} },
+		},
+		chains: makeChains(o.Interceptors),
+	}
+	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
+	b.ctx, b.stop = context.WithCancel(context.Background())
+	b.stats.init()
+	var err error
+	if b.delayed, err = openDelayed(b); err != nil {
+		b.stop()
+		return nil, err
+	}
+	return b, nil
 }
 
-// Broker routes messages between sessions. All methods may be called concurrently.
-type Broker struct{ o Options }
-
-// NewBroker checks o and makes a broker. Run must be called for timers to work.
-func NewBroker(o Options) (*Broker, error) { panic("wip") }
+// conflateKey is what the overflow policy "conflate" keeps one delivery of.
+type conflateKey struct {
+	sub         *Subscription
+	destination string
+}
 
 // Limits returns the limits the broker was made with.
 func (b *Broker) Limits() Limits { return b.o.Limits }
@@ -79,13 +115,67 @@ func (b *Broker) Limits() Limits { return b.o.Limits }
 // Version returns the version that protocols tell their clients.
 func (b *Broker) Version() string { return b.o.Version }
 
-// Connect authenticates l and opens a session. l.Conn is closed with the reason when the broker
-// ends the session: takeover, slow consumer, administrator, failed delivery. A session with the
-// same client id is closed with ErrTakenOver first, and waited for, bounded. The error wraps
-// ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
-func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Session, error) {
-	panic("wip")
+// Uptime returns how long the broker has been there.
+func (b *Broker) Uptime() time.Duration { return time.Since(b.started) }
+
+// Close ends all sessions with ErrShutdown, waits for their protocols to close them, bounded by ctx,
+// and closes the engine.
+func (b *Broker) Close(ctx context.Context) error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return nil
+	}
+	b.closed = true
+	sessions := make([]*Session, 0, len(b.online))
+	for _, s := range b.online {
+		sessions = append(sessions, s)
+	}
+	b.mu.Unlock()
+	for _, s := range sessions {
+		s.end(ErrShutdown)
+	}
+	for _, s := range sessions {
+		select {
+		case <-s.gone:
+		case <-ctx.Done():
+		}
+	}
+	b.delayed.close()
+	b.stop()
+	b.work.Wait()
+	for _, v := range b.allVHosts() {
+		v.close(ctx)
+	}
+	return b.o.Engine.Close(ctx)
 }
 
-// Close ends all sessions with ErrShutdown and closes the engine.
-func (b *Broker) Close(ctx context.Context) error { panic("wip") }
+// vhost returns the namespace called name, made on first use.
+func (b *Broker) vhost(name string) *vhost {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v := b.vhosts[name]
+	if v == nil {
+		v = newVHost(b, name)
+		b.vhosts[name] = v
+	}
+	return v
+}
+
+func (b *Broker) allVHosts() []*vhost {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]*vhost, 0, len(b.vhosts))
+	for _, v := range b.vhosts {
+		all = append(all, v)
+	}
+	return all
+}
+
+// stamp makes m the broker's: it gets its number and time.
+func (b *Broker) stamp(m *Message) {
+	m.Seq = b.seq.Add(1)
+	if m.Timestamp.IsZero() {
+		m.Timestamp = time.Now()
+	}
+}

@@ -61,7 +61,8 @@ type Message struct {
 	// Seq numbers the messages of this broker process, from 1. Publish sets it.
 	Seq uint64
 
-	encoded atomic.Pointer[encoding]
+	fromRetained bool // a copy for the queue of one new subscriber
+	encoded      atomic.Pointer[encoding]
 }
 
 // Repeat says when a delayed message is published again.

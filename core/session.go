@@ -2,7 +2,14 @@ package core
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/wyemq/wye/core/internal/outbox"
+	"github.com/wyemq/wye/core/internal/queue"
 )
 
 // Session is a logged-in client. Its methods may be called concurrently, except where one
@@ -11,82 +18,150 @@ import (
 // Callbacks named done are called exactly once, in the order of the calls they belong to
 // (Publish, Commit and Settle together): before the method returns, or later from the goroutine
 // that also calls the session's DeliverFunc, which flushes the Conn after them. They may write to
-// the Conn and must not call Close. After the session has ended they are called with ErrClosed
-// or with the true outcome.
-type Session struct{ id string }
+// the Conn and must not call Close. When the session ends first they are called with ErrClosed.
+type Session struct {
+	b         *Broker
+	v         *vhost
+	st        *state
+	conn      Conn
+	principal Principal
+	deliver   DeliverFunc
+	resumed   []Subscription
+	wasKept   bool
+	window    *queue.Window
+	counters  *protoStats
+	acks      ackOrder
+	out       outbox.Box[Delivery]
+	writer    writer
+
+	mu      sync.Mutex
+	subs    map[string]*attachment
+	held    map[uint64]held
+	nextTag uint64
+	temp    string // token of temporary destinations, made on first use
+	err     error
+	closed  atomic.Bool
+
+	closing sync.Once
+	gone    chan struct{} // closed when Close has done its work
+}
+
+// held is a delivery that waits to be settled.
+type held struct {
+	a      *attachment
+	record uint64
+}
 
 // ID returns the client id, made up by the broker if the client gave none.
-func (s *Session) ID() string { return s.id }
+func (s *Session) ID() string { return s.principal.ClientID }
 
-// Principal returns who the client is.
-func (s *Session) Principal() *Principal { panic("wip") }
+// Principal returns who the client is. The result is read-only.
+func (s *Session) Principal() *Principal { return &s.principal }
 
 // Resumed lists the subscriptions of an earlier session with this client id which was found;
 // ok is false when none was. Each queue among them waits, complete, until Subscribe is called with
 // the same ID and Filter; other fields may have changed.
-func (s *Session) Resumed() (subs []Subscription, ok bool) { panic("wip") }
+func (s *Session) Resumed() (subs []Subscription, ok bool) { return s.resumed, s.wasKept }
 
 // Temp returns the destination of a temporary queue of this session: "temp/<token>/<name>". Anybody
 // may publish to it, only this session may subscribe to it, and it goes with the session.
-func (s *Session) Temp(name string) string { panic("wip") }
-
-// Publish routes m. done (may be nil) is called when every queue concerned holds m as durably as
-// it promises: then, and only then, send the RECEIPT or PUBACK. It does not wait for the disk; it
-// blocks only for back-pressure. An error from Publish itself means that nothing was routed and
-// done will not be called: ErrDenied, ErrInvalid, ErrClosed, ErrUnavailable. Errors known
-// only later, as ErrQueueFull, come with done.
-func (s *Session) Publish(ctx context.Context, m *Message, done func(Published, error)) error {
-	panic("wip")
+func (s *Session) Temp(name string) string {
+	s.mu.Lock()
+	token := s.temp
+	fresh := token == ""
+	if fresh {
+		token = rand.Text()
+		s.temp = token
+	}
+	s.mu.Unlock()
+	if fresh {
+		s.v.mu.Lock()
+		s.v.temps[token] = s
+		s.v.mu.Unlock()
+	}
+	return "temp/" + token + "/" + name
 }
 
-// Commit does what tx holds, all or nothing. Unknown tags fail it as a whole with ErrNotFound.
-func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) error { panic("wip") }
-
 // Authorize asks whether the client may do op on dest, without doing it.
-func (s *Session) Authorize(ctx context.Context, op Op, dest string) error { panic("wip") }
-
-// Subscribe adds a subscription, or replaces the one with the same ID when the Filter is the same (ErrInUse
-// when it is not). Deliveries may come before it returns. sub is not changed, and kept.
-func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error { panic("wip") }
-
-// Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
-// stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound: no such
-// subscription. No delivery for it starts after it returned; some may be under way.
-func (s *Session) Unsubscribe(ctx context.Context, id string) error { panic("wip") }
-
-// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, other than of
-// this session, ErrNotFound when there is none.
-func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error { panic("wip") }
-
-// Settle says what became of deliveries. With AckCumulative a tag stands for all before it on its subscription.
-// done (may be nil) is called when that is durable: a receipt of ACK promises no redelivery after a crash. An unknown
-// tag is ErrNotFound, returned, and nothing is settled.
-func (s *Session) Settle(ctx context.Context, o Outcome, done func(error), tags ...uint64) error {
-	panic("wip")
+func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
+	for _, a := range s.b.o.Authorizers {
+		if err := a.Authorize(ctx, &s.principal, op, dest); err != nil {
+			return fmt.Errorf("%s %s: %w", op, dest, err)
+		}
+	}
+	return nil
 }
 
 // Put keeps a small value with the session, as long as the session is kept; nil deletes. It is
 // relaxed: a crash may lose the last ones.
-func (s *Session) Put(key string, value []byte) { panic("wip") }
+func (s *Session) Put(key string, value []byte) { s.st.put(key, value) }
 
 // Get returns a value kept by Put, of this session or of the one it resumed.
-func (s *Session) Get(key string) ([]byte, bool) { panic("wip") }
+func (s *Session) Get(key string) ([]byte, bool) { return s.st.get(key) }
 
 // Keys calls fn for each key that starts with prefix until it returns false.
-func (s *Session) Keys(prefix string, fn func(key string, value []byte) bool) { panic("wip") }
+func (s *Session) Keys(prefix string, fn func(key string, value []byte) bool) { s.st.keys(prefix, fn) }
 
 // SetExpiry changes how long the session outlives its connection (MQTT 5, DISCONNECT).
-func (s *Session) SetExpiry(d time.Duration) { panic("wip") }
+func (s *Session) SetExpiry(d time.Duration) {
+	s.st.setExpiry(min(max(d, 0), s.b.o.Limits.SessionExpiry))
+}
 
 // DropWill forgets the will: the client says goodbye.
-func (s *Session) DropWill() { panic("wip") }
-
-// Drain waits until no publish or settlement of the session is under way and every done was
-// called, or until ctx is done. Protocols call it before they say goodbye.
-func (s *Session) Drain(ctx context.Context) error { panic("wip") }
+func (s *Session) DropWill() { s.st.setWill(nil, 0) }
 
 // Err returns why the broker ended the session, or nil.
-func (s *Session) Err() error { panic("wip") }
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// end makes the broker end the session: the protocol sees err where it reads, says goodbye
+// and calls Close.
+func (s *Session) end(err error) {
+	s.mu.Lock()
+	if s.err == nil {
+		s.err = err
+	}
+	s.mu.Unlock()
+	if s.conn != nil {
+		s.conn.Close(err)
+	}
+}
 
 // Close ends the session. It waits for DeliverFunc, so never call it from there; idempotent.
-func (s *Session) Close() error { panic("wip") }
+func (s *Session) Close() error {
+	s.closing.Do(func() {
+		s.closed.Store(true)
+		s.writer.stop()
+		s.acks.abandon()
+		s.mu.Lock()
+		subs, temp, err := s.subs, s.temp, s.err
+		s.subs, s.held = nil, nil
+		s.mu.Unlock()
+		for _, a := range subs {
+			a.detach()
+		}
+		if temp != "" {
+			s.v.dropTemps(temp)
+		}
+		s.b.mu.Lock()
+		key := clientKey{s.v.name, s.principal.ClientID}
+		if s.b.online[key] == s {
+			delete(s.b.online, key)
+		}
+		s.b.mu.Unlock()
+		s.st.leave(s)
+		s.counters.sessions.Add(-1)
+		s.b.stats.disconnected(ReasonID(err))
+		if s.b.chains[OpDisconnect] != nil {
+			_ = s.b.intercept(s.b.ctx, &Call{Op: OpDisconnect, Principal: &s.principal, Err: err}, lastDoesNothing)
+		}
+		close(s.gone)
+	})
+	<-s.gone
+	return nil
+}
+
+func lastDoesNothing(context.Context, *Call) error { return nil }

@@ -52,6 +52,7 @@ type Message struct {
 	Ref      any
 	Expires  time.Time // zero: never. An engine MAY drop an expired record only when the log's DropExpired is set
 	Visible  time.Time // zero: now. Records become readable, in order of Visible, not before it
+	Stored   time.Time // when the broker took it; a queue's own time to live counts from here
 	Priority uint8     // 0..9; the engine reads higher lanes first when the log is opened with Lanes
 }
 

@@ -1,0 +1,285 @@
+package core
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+
+	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/internal/queue"
+	"github.com/wyemq/wye/core/selector"
+)
+
+// attachment is a subscription of a live session: an entry of the index, or a consumer of a queue.
+type attachment struct {
+	s        *Session
+	sub      atomic.Pointer[Subscription] // replaced when the client subscribes anew
+	selector *selector.Selector
+
+	entry *entry // direct
+
+	bound    *boundQueue // queue
+	consumer *queue.Consumer
+	scratch  []Delivery
+	order    []uint64 // unsettled tags in order, for AckCumulative; guarded by Session.mu
+}
+
+// wants reports whether a direct subscription takes m.
+func (a *attachment) wants(m *Message, from *Session) bool {
+	if a.sub.Load().NoLocal && from == a.s {
+		return false
+	}
+	return a.selector == nil || a.selector.Match(selectable{m})
+}
+
+// push queues m for the session.
+func (a *attachment) push(m *Message) {
+	a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1})
+	a.s.writer.kick()
+}
+
+func (a *attachment) offer(d Delivery) {
+	dropped, ok := a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
+	if dropped > 0 {
+		a.s.b.stats.dropped(ErrSlowConsumer.ID(), dropped)
+	}
+	if !ok {
+		a.s.end(ErrSlowConsumer)
+	}
+}
+
+// matches is what a queue asks before it hands a message to this consumer; nil: no need to ask.
+func (a *attachment) matches() func(*engine.Message) bool {
+	if a.selector == nil && !a.sub.Load().NoLocal {
+		return nil
+	}
+	return func(em *engine.Message) bool {
+		m := a.s.b.message(em)
+		if a.sub.Load().NoLocal && m.Publisher == a.s.principal.ClientID {
+			return false
+		}
+		return a.selector == nil || a.selector.Match(selectable{m})
+	}
+}
+
+// take queues what a queue hands over. The queue calls it from one goroutine at a time.
+func (a *attachment) take(ds []queue.Delivery) {
+	s := a.s
+	a.scratch = a.scratch[:0]
+	s.mu.Lock()
+	for i := range ds {
+		d := Delivery{
+			Sub: a.sub.Load(), Record: uint64(ds[i].Record.Seq), Attempt: ds[i].Attempt,
+			Redelivered: ds[i].Redelivered, EndOfBrowse: ds[i].End, source: a,
+		}
+		if !d.EndOfBrowse {
+			d.Message = s.b.message(ds[i].Record.Msg)
+			d.FromRetained = d.fromRetained
+		}
+		if a.sub.Load().Ack != AckAuto && !a.sub.Load().Browse && s.held != nil {
+			s.nextTag++
+			d.Tag = s.nextTag
+			s.held[d.Tag] = held{a, d.Record}
+			if a.sub.Load().Ack == AckCumulative {
+				a.order = append(a.order, d.Tag)
+			}
+		}
+		a.scratch = append(a.scratch, d)
+	}
+	s.mu.Unlock()
+	s.out.PushSure(a.scratch...)
+	clear(a.scratch)
+	s.writer.kick()
+}
+
+// detach ends the attachment with its session: what is unsettled goes back, what nobody keeps is deleted.
+func (a *attachment) detach() {
+	a.s.b.stats.subscriptions.Add(-1)
+	if a.entry != nil {
+		a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
+		return
+	}
+	a.consumer.Detach()
+	a.bound.left(a.s)
+}
+
+// left counts a member out, and deletes a queue that only members keep.
+func (bq *boundQueue) left(s *Session) {
+	bq.mu.Lock()
+	bq.members--
+	gone := bq.members == 0 && !bq.durable && (bq.kind == "session" || bq.kind == "group")
+	bq.mu.Unlock()
+	if gone {
+		_ = bq.v.remove(context.WithoutCancel(s.b.ctx), bq)
+	}
+}
+
+// settleWritten settles the deliveries of queues that ask for no acknowledgement.
+func (s *Session) settleWritten(ds []Delivery) {
+	for i := 0; i < len(ds); {
+		a := ds[i].source
+		if a == nil || a.sub.Load().Ack != AckAuto || a.sub.Load().Browse {
+			i++
+			continue
+		}
+		var records []engine.Seq
+		for ; i < len(ds) && ds[i].source == a; i++ {
+			records = append(records, engine.Seq(ds[i].Record))
+		}
+		x, err := a.consumer.Settle(queue.Accepted, records...)
+		if err != nil {
+			continue // the subscription has ended, the queue has them back
+		}
+		s.b.o.Engine.Commit(&engine.Batch{Ops: x.Ops(), Relaxed: true}, x.Done)
+	}
+}
+
+// Settle says what became of deliveries. With AckCumulative a tag stands for all before it on its
+// subscription. done (may be nil) is called when that is durable: a receipt of ACK promises no
+// redelivery after a crash. An unknown tag is ErrNotFound, returned, and nothing is settled.
+func (s *Session) Settle(ctx context.Context, o Outcome, done func(error), tags ...uint64) error {
+	steps := make([]Settlement, len(tags))
+	for i, tag := range tags {
+		steps[i] = Settlement{o, tag}
+	}
+	settling, err := s.claim(steps)
+	if err != nil {
+		return err
+	}
+	batch := &engine.Batch{Relaxed: done == nil}
+	for _, x := range settling {
+		batch.Ops = append(batch.Ops, x.Ops()...)
+	}
+	finish := func(err error) {
+		for _, x := range settling {
+			x.Done(err)
+		}
+	}
+	if done == nil {
+		s.b.o.Engine.Commit(batch, finish)
+		return nil
+	}
+	p := &pending{done: done}
+	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+		s.b.o.Engine.Commit(batch, func(err error) {
+			finish(err)
+			s.acks.finish(p, engineErr(err))
+		})
+	})
+	if err != nil {
+		finish(err)
+	}
+	return err
+}
+
+// group is the settlements of one outcome on one subscription.
+type group struct {
+	a       *attachment
+	outcome queue.Outcome
+	records []engine.Seq
+}
+
+// claim takes the deliveries of steps away from the client. All or none.
+func (s *Session) claim(steps []Settlement) ([]*queue.Settling, error) {
+	groups, err := s.resolve(steps)
+	if err != nil {
+		return nil, err
+	}
+	settling := make([]*queue.Settling, 0, len(groups))
+	for _, g := range groups {
+		x, err := g.a.consumer.Settle(g.outcome, g.records...)
+		if err != nil {
+			for _, x := range settling {
+				x.Done(err)
+			}
+			return nil, ErrNotFound
+		}
+		settling = append(settling, x)
+	}
+	return settling, nil
+}
+
+// resolve turns tags into records and forgets them.
+func (s *Session) resolve(steps []Settlement) ([]group, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, step := range steps {
+		if _, ok := s.held[step.Tag]; !ok {
+			return nil, ErrNotFound
+		}
+	}
+	var groups []group
+	for _, step := range steps {
+		h, ok := s.held[step.Tag]
+		if !ok {
+			continue // settled by a cumulative step before it
+		}
+		outcome := queue.Outcome(step.Outcome)
+		n := len(groups) - 1
+		if n < 0 || groups[n].a != h.a || groups[n].outcome != outcome {
+			groups = append(groups, group{a: h.a, outcome: outcome})
+			n++
+		}
+		if h.a.sub.Load().Ack != AckCumulative {
+			delete(s.held, step.Tag)
+			groups[n].records = append(groups[n].records, engine.Seq(h.record))
+			continue
+		}
+		i, _ := slices.BinarySearch(h.a.order, step.Tag)
+		for _, tag := range h.a.order[:i+1] {
+			groups[n].records = append(groups[n].records, engine.Seq(s.held[tag].record))
+			delete(s.held, tag)
+		}
+		h.a.order = append(h.a.order[:0], h.a.order[i+1:]...)
+	}
+	return groups, nil
+}
+
+// forget drops the tags of a subscription that has ended.
+func (s *Session) forget(a *attachment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for tag, h := range s.held {
+		if h.a == a {
+			delete(s.held, tag)
+		}
+	}
+}
+
+// selectable is a message as a selector sees it.
+type selectable struct{ m *Message }
+
+// Lookup returns a header or a JMS property.
+func (x selectable) Lookup(name string) (selector.Value, bool) {
+	m := x.m
+	switch name {
+	case "JMSPriority", "priority":
+		return selector.Number(float64(m.Priority.Level())), true
+	case "JMSCorrelationID", "correlation-id":
+		return selector.String(m.CorrelationID), m.CorrelationID != ""
+	case "JMSReplyTo", "reply-to":
+		return selector.String(m.ReplyTo), m.ReplyTo != ""
+	case "JMSDestination", "destination":
+		return selector.String(m.Destination), true
+	case "JMSTimestamp", "timestamp":
+		return selector.Number(float64(m.Timestamp.UnixMilli())), true
+	case "JMSExpiration", "expires":
+		if m.Expires.IsZero() {
+			return selector.Number(0), true
+		}
+		return selector.Number(float64(m.Expires.UnixMilli())), true
+	case "JMSDeliveryMode":
+		if m.Persistent {
+			return selector.String("PERSISTENT"), true
+		}
+		return selector.String("NON_PERSISTENT"), true
+	case "JMSType":
+		name = "type"
+	case "JMSXUserID":
+		return selector.String(m.User), m.User != ""
+	case "content-type":
+		return selector.String(m.ContentType), m.ContentType != ""
+	}
+	v, ok := m.Get(name)
+	return selector.String(v), ok
+}

@@ -1,0 +1,170 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/internal/cron"
+)
+
+// delayed keeps messages that are to be routed later in one log of the engine, which makes records
+// readable in the order of their time.
+type delayed struct {
+	b   *Broker
+	log engine.Log
+
+	mu      sync.Mutex
+	running bool
+	again   bool
+	over    bool
+	done    sync.WaitGroup
+}
+
+const (
+	delayedLog   = engine.LogID("x/delayed")
+	delayedMost  = 1_000_000 // messages waiting for their time
+	delayedBatch = 256
+)
+
+func openDelayed(b *Broker) (*delayed, error) {
+	d := &delayed{b: b}
+	log, err := b.o.Engine.Open(b.ctx, delayedLog, engine.LogOptions{Ready: d.kick})
+	if err != nil {
+		return nil, fmt.Errorf("open delayed messages: %w", err)
+	}
+	d.mu.Lock()
+	d.log = log
+	d.mu.Unlock()
+	d.kick()
+	return d, nil
+}
+
+// op returns what keeps m until it is visible.
+func (d *delayed) op(v *vhost, m *Message) (engine.Op, error) {
+	if d.log.Stats().Depth >= delayedMost {
+		return engine.Op{}, fmt.Errorf("%d delayed messages are waiting already: %w", delayedMost, ErrQueueFull)
+	}
+	if r := m.Repeat; r != nil && r.Cron != "" {
+		line, err := cron.Parse(r.Cron)
+		if err != nil {
+			return engine.Op{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		next, ok := line.Next(time.Now())
+		if !ok {
+			return engine.Op{}, fmt.Errorf("cron %q never happens: %w", r.Cron, ErrInvalid)
+		}
+		m = m.Clone()
+		m.Visible = next
+	}
+	return d.append(v, m), nil
+}
+
+func (d *delayed) append(v *vhost, m *Message) engine.Op {
+	em := d.b.record(m)
+	em.Dest = v.token + ":" + m.Destination
+	em.Expires = noTime // routing looks at it, when the time has come
+	return engine.Op{Kind: engine.Append, Logs: []engine.LogID{delayedLog}, Msg: em}
+}
+
+// kick works off what has become visible.
+func (d *delayed) kick() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over || d.log == nil {
+		return
+	}
+	if d.running {
+		d.again = true
+		return
+	}
+	d.running = true
+	d.done.Go(d.run)
+}
+
+func (d *delayed) run() {
+	for {
+		recs, err := d.log.Next(delayedBatch, 8<<20)
+		if err != nil {
+			d.b.log.Error("delayed messages cannot be read", "error", err)
+		}
+		for _, r := range recs {
+			d.publish(r)
+		}
+		d.mu.Lock()
+		if len(recs) == 0 && !d.again || d.over {
+			d.running = false
+			d.mu.Unlock()
+			return
+		}
+		d.again = false
+		d.mu.Unlock()
+	}
+}
+
+// publish routes one message and settles its record in the same batch; one that repeats is kept anew.
+func (d *delayed) publish(r engine.Record) {
+	token, _, _ := strings.Cut(r.Msg.Dest, ":")
+	name, err := url.PathUnescape(token)
+	if err != nil {
+		name = defaultVHost
+	}
+	v := d.b.vhost(name)
+	kept := d.b.message(r.Msg)
+	ops := []engine.Op{{Kind: engine.Settle, Log: d.log, Seqs: []engine.Seq{r.Seq}}}
+	if next := kept.next(); next != nil {
+		ops = append(ops, d.append(v, next))
+	}
+	m := kept.Clone()
+	m.Visible, m.Repeat, m.Timestamp = noTime, nil, noTime
+	d.b.stamp(m)
+	if m.expired(m.Timestamp) {
+		d.b.stats.dropped(ErrExpired.ID(), 1)
+		d.b.o.Engine.Commit(&engine.Batch{Ops: ops}, func(error) {})
+		return
+	}
+	d.b.inject(v, m, ops, nil)
+}
+
+// next returns the repetition to keep, or nil.
+func (m *Message) next() *Message {
+	r := m.Repeat
+	if r == nil || r.Count == 0 && r.Cron == "" {
+		return nil
+	}
+	c := m.Clone()
+	left := *r
+	if left.Count > 0 {
+		left.Count--
+		if left.Count == 0 && r.Cron != "" {
+			return nil
+		}
+	}
+	c.Repeat = &left
+	if r.Cron == "" {
+		c.Visible = m.Visible.Add(r.Period)
+		return c
+	}
+	line, err := cron.Parse(r.Cron)
+	if err != nil {
+		return nil
+	}
+	t, ok := line.Next(time.Now())
+	if !ok {
+		return nil
+	}
+	c.Visible = t
+	return c
+}
+
+func (d *delayed) close() {
+	d.mu.Lock()
+	d.over = true
+	d.mu.Unlock()
+	d.done.Wait()
+	_ = d.log.Release(context.Background())
+}

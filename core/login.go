@@ -1,0 +1,157 @@
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/wyemq/wye/core/internal/queue"
+)
+
+// takeoverWait bounds how long a login waits for the session it takes over to say goodbye.
+const takeoverWait = 5 * time.Second
+
+// Connect authenticates l and opens a session. l.Conn is closed with the reason when the broker
+// ends the session: takeover, slow consumer, administrator, failed delivery. A session with the
+// same client id is closed with ErrTakenOver first, and waited for, bounded. The error wraps
+// ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
+func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Session, error) {
+	p, err := b.authenticate(ctx, &l)
+	if err != nil {
+		return nil, err
+	}
+	v := b.vhost(defaultVHost)
+	p.VHost = v.name
+	p.ClientID = l.ClientID
+	if p.ClientID == "" {
+		p.ClientID = "wye-" + rand.Text()
+	}
+	if !utf8.ValidString(p.ClientID) {
+		return nil, fmt.Errorf("client id is not UTF-8: %w", ErrInvalid)
+	}
+	s := &Session{
+		b: b, v: v, conn: l.Conn, principal: p, deliver: deliver,
+		counters: b.stats.protocol(l.Protocol),
+		subs:     make(map[string]*attachment), held: make(map[uint64]held),
+		gone: make(chan struct{}),
+	}
+	s.writer = writer{s: s, stopped: make(chan struct{})}
+	s.acks.init(s.writer.kick)
+	if l.Credit > 0 {
+		s.window = queue.NewWindow(l.Credit)
+	}
+	err = b.intercept(ctx, &Call{Op: OpConnect, Principal: &s.principal}, lastDoesNothing)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.register(ctx, s); err != nil {
+		return nil, err
+	}
+	s.claimState(&l)
+	if l.Will != nil {
+		if err := s.checkWill(ctx, l.Will); err != nil {
+			s.st.setExpiry(0)
+			_ = s.Close()
+			return nil, err
+		}
+		s.st.setWill(l.Will, l.WillDelay)
+	}
+	return s, nil
+}
+
+// authenticate asks who the client is.
+func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) {
+	for _, a := range b.o.Authenticators {
+		p, err := a.Authenticate(ctx, l)
+		if err == nil {
+			return p, nil
+		}
+		if errors.Is(err, ErrSkip) {
+			continue
+		}
+		if !errors.Is(err, ErrLogin) {
+			err = fmt.Errorf("%w: %w", ErrLogin, err)
+		}
+		return Principal{}, fmt.Errorf("authenticator %s: %w", a.Name(), err)
+	}
+	named := l.User != "" || l.Token != ""
+	switch {
+	case named && len(b.o.Authenticators) > 0:
+		return Principal{}, fmt.Errorf("nobody knows user %q: %w", l.User, ErrLogin)
+	case b.o.Anonymous == AnonymousAlways:
+		return Principal{}, nil
+	case b.o.Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
+		return Principal{}, nil
+	case b.o.Anonymous == AnonymousLoopback:
+		return Principal{}, fmt.Errorf("anonymous clients are served on loopback addresses only (auth.anonymous): %w", ErrLogin)
+	default:
+		return Principal{}, fmt.Errorf("anonymous clients are not served (auth.anonymous): %w", ErrLogin)
+	}
+}
+
+// register makes s the session of its client id, after the one before it has gone.
+func (b *Broker) register(ctx context.Context, s *Session) error {
+	key := clientKey{s.v.name, s.principal.ClientID}
+	for {
+		b.mu.Lock()
+		if b.closed {
+			b.mu.Unlock()
+			return ErrShutdown
+		}
+		old := b.online[key]
+		if old == nil {
+			b.online[key] = s
+			b.mu.Unlock()
+			s.counters.sessions.Add(1)
+			return nil
+		}
+		b.mu.Unlock()
+		old.end(ErrTakenOver)
+		timeout := time.NewTimer(takeoverWait)
+		select {
+		case <-old.gone:
+		case <-timeout.C:
+			// Its protocol hangs: take what it holds, so that nothing of it lives twice.
+			b.background(func() { _ = old.Close() })
+			b.mu.Lock()
+			if b.online[key] == old {
+				delete(b.online, key)
+			}
+			b.mu.Unlock()
+		case <-ctx.Done():
+			timeout.Stop()
+			return fmt.Errorf("take over client id %q: %w", s.principal.ClientID, ctx.Err())
+		}
+		timeout.Stop()
+	}
+}
+
+// claimState finds what an earlier session left, or begins anew.
+func (s *Session) claimState(l *Login) {
+	expiry := min(l.Expiry, s.b.o.Limits.SessionExpiry)
+	s.v.mu.Lock()
+	old := s.v.kept[s.principal.ClientID]
+	delete(s.v.kept, s.principal.ClientID)
+	s.v.mu.Unlock()
+	if old != nil && !l.CleanStart {
+		if subs, ok := old.resume(s, expiry); ok {
+			s.st, s.resumed, s.wasKept = old, subs, true
+			return
+		}
+	}
+	if old != nil {
+		old.end()
+	}
+	s.st = &state{v: s.v, client: s.principal.ClientID, session: s, expiry: expiry}
+}
+
+// checkWill authorizes a will and makes it the client's.
+func (s *Session) checkWill(ctx context.Context, m *Message) error {
+	if err := s.admit(ctx, m); err != nil {
+		return fmt.Errorf("will: %w", err)
+	}
+	return nil
+}

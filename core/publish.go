@@ -1,0 +1,241 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/wyemq/wye/core/destination"
+	"github.com/wyemq/wye/core/engine"
+)
+
+// Publish routes m. done (may be nil) is called when every queue concerned holds m as durably as
+// it promises: then, and only then, send the RECEIPT or PUBACK. It does not wait for the disk; it
+// blocks only for back-pressure. An error from Publish itself means that nothing was routed and
+// done will not be called: ErrDenied, ErrInvalid, ErrClosed, ErrUnavailable. Errors known
+// only later, as ErrQueueFull, come with done.
+func (s *Session) Publish(ctx context.Context, m *Message, done func(Published, error)) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if err := s.admit(ctx, m); err != nil {
+		return err
+	}
+	if s.b.chains[OpPublish] == nil {
+		return s.publish(ctx, m, nil, done)
+	}
+	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: &s.principal, Message: m}, func(ctx context.Context, c *Call) error {
+		return s.publish(ctx, c.Message, nil, done)
+	})
+}
+
+// PublishTo is Publish to a queue that is declared by the way: queue says how it should be if the message
+// creates it.
+func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
+	if queue == nil || s.b.chains[OpPublish] != nil {
+		return s.Publish(ctx, m, done)
+	}
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if err := s.admit(ctx, m); err != nil {
+		return err
+	}
+	return s.publish(ctx, m, queue, done)
+}
+
+// admit checks m and makes it the session's.
+func (s *Session) admit(ctx context.Context, m *Message) error {
+	if err := destination.Check(m.Destination); err != nil {
+		return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
+	}
+	if m.TextBody && !utf8.Valid(m.Body) {
+		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
+	}
+	if err := s.Authorize(ctx, OpPublish, m.Destination); err != nil {
+		return err
+	}
+	m.Publisher, m.User = s.principal.ClientID, s.principal.Name
+	s.b.stamp(m)
+	s.counters.in.Add(1)
+	s.counters.inBytes.Add(uint64(len(m.Body)))
+	return nil
+}
+
+func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig, done func(Published, error)) error {
+	if !m.Visible.IsZero() && m.Visible.After(m.Timestamp) || m.Repeat != nil {
+		return s.publishLater(ctx, m, done)
+	}
+	if m.expired(m.Timestamp) {
+		s.b.stats.dropped(ErrExpired.ID(), 1)
+		return s.answer(ctx, done, Published{}, nil)
+	}
+	stored := func() {}
+	if m.Retain {
+		stored = s.v.retaining.begin()
+	}
+	r := routings.Get().(*routing)
+	defer r.release()
+	if err := r.reserve(ctx, s.v, m, declared); err != nil {
+		stored()
+		return s.answer(ctx, done, Published{}, err)
+	}
+	if len(r.queues) == 0 && !m.Retain {
+		return s.answer(ctx, done, Published{Matched: r.direct(m, s)}, nil)
+	}
+	batch := &engine.Batch{Ops: r.ops(s.b, s.v, m, nil), Relaxed: !m.Persistent}
+	p := &pending{published: done}
+	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes
+	err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+		p.result.Matched = len(queues) + r.direct(m, s)
+		s.b.o.Engine.Commit(batch, func(err error) {
+			stored()
+			if err != nil {
+				for _, bq := range queues {
+					bq.q.Unreserve(bytes)
+				}
+			}
+			s.acks.finish(p, engineErr(err))
+		})
+	})
+	if err != nil {
+		stored()
+		r.unreserve()
+	}
+	return err
+}
+
+// answer calls done with an outcome that is known, in its turn.
+func (s *Session) answer(ctx context.Context, done func(Published, error), result Published, outcome error) error {
+	if done == nil {
+		if outcome != nil {
+			s.b.stats.dropped(ReasonID(outcome), 1)
+		}
+		return nil
+	}
+	if s.acks.direct() {
+		done(result, outcome)
+		return nil
+	}
+	return s.answerLater(ctx, &pending{published: done, result: result, err: outcome, ready: true})
+}
+
+func (s *Session) answerLater(ctx context.Context, p *pending) error {
+	if err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {}); err != nil {
+		return err
+	}
+	s.writer.kick()
+	return nil
+}
+
+// publishLater keeps m until it is time.
+func (s *Session) publishLater(ctx context.Context, m *Message, done func(Published, error)) error {
+	op, err := s.b.delayed.op(s.v, m)
+	if err != nil {
+		return err
+	}
+	p := &pending{published: done, result: Published{Matched: 1}}
+	return s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+		s.b.o.Engine.Commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: !m.Persistent}, func(err error) {
+			s.acks.finish(p, engineErr(err))
+		})
+	})
+}
+
+// Commit does what tx holds, all or nothing. An unknown tag fails it as a whole with ErrNotFound, a
+// queue that is full with ErrQueueFull: from Commit itself, and done is not called.
+func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	for _, m := range tx.Sends {
+		if err := s.admit(ctx, m); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+	}
+	c := commit{s: s}
+	for _, m := range tx.Sends {
+		if err := c.send(ctx, m); err != nil {
+			c.undo()
+			return fmt.Errorf("commit: %w", err)
+		}
+	}
+	settling, err := s.claim(tx.Settles)
+	if err != nil {
+		c.undo()
+		return fmt.Errorf("commit: %w", err)
+	}
+	for _, x := range settling {
+		c.ops = append(c.ops, x.Ops()...)
+	}
+	p := &pending{done: done}
+	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+		for i := range c.routes {
+			c.routes[i].direct(c.sends[i], s)
+		}
+		s.b.o.Engine.Commit(&engine.Batch{Ops: c.ops}, func(err error) {
+			if err != nil {
+				c.unreserve()
+			}
+			for _, x := range settling {
+				x.Done(err)
+			}
+			c.release()
+			s.acks.finish(p, engineErr(err))
+		})
+	})
+	if err != nil {
+		for _, x := range settling {
+			x.Done(err)
+		}
+		c.undo()
+	}
+	return err
+}
+
+// commit is a transaction on its way: sends that are routed, the ops of all.
+type commit struct {
+	s      *Session
+	sends  []*Message
+	routes []*routing
+	ops    []engine.Op
+}
+
+func (c *commit) send(ctx context.Context, m *Message) error {
+	now := time.Now()
+	if m.Visible.After(now) || m.Repeat != nil {
+		op, err := c.s.b.delayed.op(c.s.v, m)
+		c.ops = append(c.ops, op)
+		return err
+	}
+	if m.expired(now) {
+		return nil
+	}
+	r := routings.Get().(*routing)
+	if err := r.reserve(ctx, c.s.v, m, nil); err != nil {
+		r.release()
+		return err
+	}
+	c.sends, c.routes = append(c.sends, m), append(c.routes, r)
+	c.ops = r.ops(c.s.b, c.s.v, m, c.ops)
+	return nil
+}
+
+func (c *commit) unreserve() {
+	for _, r := range c.routes {
+		r.unreserve()
+	}
+}
+
+func (c *commit) release() {
+	for _, r := range c.routes {
+		r.release()
+	}
+	c.routes = nil
+}
+
+func (c *commit) undo() {
+	c.unreserve()
+	c.release()
+}

@@ -1,0 +1,75 @@
+package core
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+)
+
+// retainWait bounds how long a new subscription waits for retained messages that are being stored.
+const retainWait = 2 * time.Second
+
+// retaining closes the gap between a retained message that was routed before a subscription was there,
+// and the subscription that looks for retained messages before this one is stored. A publisher says
+// begin before it routes and calls the result when the message is stored; a subscriber that is
+// in the index waits for those that had begun.
+type retaining struct {
+	mu   sync.Mutex
+	now  int
+	busy [2]int
+	done [2]chan struct{} // closed when busy gets to 0 while somebody waits
+
+	turn sync.Mutex // of subscribers
+}
+
+func (r *retaining) begin() (end func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slot := r.now
+	r.busy[slot]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.busy[slot]--
+		if r.busy[slot] == 0 && r.done[slot] != nil {
+			close(r.done[slot])
+			r.done[slot] = nil
+		}
+	}
+}
+
+func (r *retaining) wait(ctx context.Context) {
+	r.mu.Lock()
+	nobody := r.busy[0] == 0 && r.busy[1] == 0
+	r.mu.Unlock()
+	if nobody {
+		return
+	}
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	for range 2 {
+		r.mu.Lock()
+		old := r.now
+		r.now = 1 - old
+		if r.busy[old] == 0 {
+			r.mu.Unlock()
+			continue
+		}
+		done := make(chan struct{})
+		r.done[old] = done
+		r.mu.Unlock()
+		timeout := time.NewTimer(retainWait)
+		select {
+		case <-done:
+		case <-ctx.Done():
+		case <-timeout.C:
+		}
+		timeout.Stop()
+	}
+}
+
+// retainKey names the retained message of a topic in the engine.
+func (v *vhost) retainKey(dest string) string {
+	return v.token + "/" + strings.TrimPrefix(dest, "topic/")
+}

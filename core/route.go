@@ -1,0 +1,156 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/internal/subtree"
+)
+
+// routing is where one message goes. It is pooled: a publish to direct subscribers costs no memory.
+type routing struct {
+	found  subtree.Result[*entry]
+	queues []*boundQueue // reserved
+	bytes  int
+}
+
+var routings = sync.Pool{New: func() any { return new(routing) }}
+
+func (r *routing) release() {
+	clear(r.queues)
+	r.queues = r.queues[:0]
+	clear(r.found.Direct)
+	r.found.Direct = r.found.Direct[:0]
+	routings.Put(r)
+}
+
+// reserve finds where m goes and takes the room it needs in every queue; when one refuses, none has it.
+func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig) error {
+	r.bytes = len(m.Body)
+	if !strings.HasPrefix(m.Destination, "topic/") {
+		bq, err := v.namedQueue(ctx, m.Destination, declared)
+		if err != nil {
+			return err
+		}
+		return r.take(bq, m)
+	}
+	v.index.Match(m.Destination, &r.found)
+	for _, e := range r.found.Direct {
+		if e.queue == nil || !m.Persistent && e.queue.skipsTransient() {
+			continue
+		}
+		if err := r.take(e.queue, m); err != nil {
+			r.unreserve()
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *routing) take(bq *boundQueue, m *Message) error {
+	if err := bq.q.Reserve(r.bytes, uint8(m.Priority.Level())); err != nil {
+		return fmt.Errorf("%s: %w", bq.name, engineErr(err))
+	}
+	r.queues = append(r.queues, bq)
+	return nil
+}
+
+func (r *routing) unreserve() {
+	for _, bq := range r.queues {
+		bq.q.Unreserve(r.bytes)
+	}
+	clear(r.queues)
+	r.queues = r.queues[:0]
+}
+
+// direct hands m to the direct subscriptions found, and returns how many there are.
+func (r *routing) direct(m *Message, from *Session) int {
+	n := 0
+	for _, e := range r.found.Direct {
+		if a := e.direct; a != nil && a.wants(m, from) {
+			a.push(m)
+			n++
+		}
+	}
+	return n
+}
+
+// ops returns what the engine has to do for m.
+func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op) []engine.Op {
+	if len(r.queues) == 0 && !m.Retain {
+		return ops
+	}
+	em := b.record(m)
+	if len(r.queues) > 0 {
+		logs := make([]engine.LogID, len(r.queues))
+		for i, bq := range r.queues {
+			logs[i] = bq.id
+		}
+		ops = append(ops, engine.Op{Kind: engine.Append, Logs: logs, Msg: em})
+	}
+	if m.Retain && strings.HasPrefix(m.Destination, "topic/") {
+		op := engine.Op{Kind: engine.Retain, Topic: v.retainKey(m.Destination)}
+		if len(m.Body) > 0 {
+			op.Msg = em
+		}
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+// skipsTransient: messages that are not persistent do not wait for a private queue's client to come
+// back (MQTT QoS 0 while the session is offline).
+func (bq *boundQueue) skipsTransient() bool {
+	if bq.kind != "session" {
+		return false
+	}
+	bq.mu.Lock()
+	defer bq.mu.Unlock()
+	return bq.members == 0
+}
+
+// expired reports whether m is no longer worth delivering.
+func (m *Message) expired(now time.Time) bool { return !m.Expires.IsZero() && !now.Before(m.Expires) }
+
+// inject routes a message of the broker's own making: a will, a delayed message, $SYS. done may be nil.
+func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error)) {
+	r := routings.Get().(*routing)
+	defer r.release()
+	if err := r.reserve(b.ctx, v, m, nil); err != nil {
+		b.stats.dropped(ReasonID(err), 1)
+		r.unreserve()
+	}
+	r.direct(m, nil)
+	batch := &engine.Batch{Ops: r.ops(b, v, m, extra), Relaxed: !m.Persistent && len(extra) == 0}
+	if len(batch.Ops) == 0 {
+		if done != nil {
+			done(nil)
+		}
+		return
+	}
+	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes
+	b.o.Engine.Commit(batch, func(err error) {
+		if err != nil {
+			for _, bq := range queues {
+				bq.q.Unreserve(bytes)
+			}
+		}
+		if done != nil {
+			done(engineErr(err))
+		}
+	})
+}
+
+// Inject publishes m in the name of the broker itself, past authorization and interceptors:
+// for plugins that publish what they know, as $SYS does. vhost "" is the default.
+func (b *Broker) Inject(vhost string, m *Message) {
+	if vhost == "" {
+		vhost = defaultVHost
+	}
+	b.stamp(m)
+	b.inject(b.vhost(vhost), m, nil, nil)
+}

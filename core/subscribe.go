@@ -1,0 +1,323 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/wyemq/wye/core/destination"
+	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/internal/queue"
+	"github.com/wyemq/wye/core/selector"
+)
+
+// autoCredit is the credit of queue consumers whose deliveries are settled by being written:
+// enough for large batches, bounded because what a lost connection took with it is redelivered.
+const autoCredit = 1024
+
+// Subscribe adds a subscription, or replaces the one with the same ID when Filter and Group are the
+// same (ErrInUse when they are not). Deliveries may come before it returns. sub is kept, and must not be
+// changed. Errors: ErrInvalid (filter, selector), ErrDenied, ErrLimit, ErrInUse, ErrNotFound.
+func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if err := destination.CheckFilter(sub.Filter); err != nil {
+		return fmt.Errorf("subscribe: %w: %w", ErrInvalid, err)
+	}
+	if err := s.Authorize(ctx, OpSubscribe, sub.Filter); err != nil {
+		return err
+	}
+	return s.b.intercept(ctx, &Call{Op: OpSubscribe, Principal: &s.principal, Subscription: sub}, func(ctx context.Context, c *Call) error {
+		return s.subscribe(ctx, c.Subscription)
+	})
+}
+
+func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
+	a := &attachment{s: s}
+	a.sub.Store(sub)
+	if sub.Selector != "" {
+		sel, err := selector.Parse(sub.Selector)
+		if err != nil {
+			return fmt.Errorf("selector: %w: %w", ErrInvalid, err)
+		}
+		a.selector = sel
+	}
+	old, err := s.replaceable(sub)
+	if err != nil {
+		return err
+	}
+	existed := old != nil || s.st.remembers(sub)
+	if old != nil && old.sub.Load().sameConsumer(sub) {
+		old.sub.Store(sub) // nothing is lost, doubled or redelivered [MQTT-3.8.4-3]
+		a = old
+	} else if err := s.start(ctx, a, old); err != nil {
+		return fmt.Errorf("subscribe %s: %w", sub.Filter, err)
+	}
+	s.st.remember(sub)
+	if sub.Retained == RetainedAlways || sub.Retained == RetainedIfNew && !existed {
+		return a.sendRetained(ctx)
+	}
+	return nil
+}
+
+// start attaches a, in the place of old, and makes it the session's.
+func (s *Session) start(ctx context.Context, a, old *attachment) error {
+	if err := a.attach(ctx, old); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	open := s.subs != nil
+	if open {
+		s.subs[a.sub.Load().ID] = a
+	}
+	s.mu.Unlock()
+	if !open {
+		a.detach()
+		return ErrClosed
+	}
+	return nil
+}
+
+// sameSource reports whether both consume the same filter or queue.
+func (sub *Subscription) sameSource(o *Subscription) bool {
+	return sub.Filter == o.Filter && sub.Group == o.Group
+}
+
+// sameConsumer reports whether o is served by what serves sub already.
+func (sub *Subscription) sameConsumer(o *Subscription) bool {
+	return sub.sameSource(o) && sub.Ack == o.Ack && sub.Credit == o.Credit && sub.Durable == o.Durable &&
+		sub.Selector == o.Selector && sub.NoLocal == o.NoLocal && sub.Exclusive == o.Exclusive &&
+		sub.Sole == o.Sole && sub.Priority == o.Priority && !sub.Browse && !o.Browse
+}
+
+// replaceable returns the subscription that sub takes the place of.
+func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.subs[sub.ID]
+	switch {
+	case old == nil && len(s.subs) >= s.b.o.Limits.Subscriptions:
+		return nil, fmt.Errorf("%d subscriptions are the most one session may have: %w", s.b.o.Limits.Subscriptions, ErrLimit)
+	case old != nil && (!old.sub.Load().sameSource(sub)):
+		return nil, fmt.Errorf("subscription id %q is taken: %w", sub.ID, ErrInUse)
+	default:
+		return old, nil
+	}
+}
+
+// attach joins the index or a queue, in the place of old.
+func (a *attachment) attach(ctx context.Context, old *attachment) error {
+	v, sub := a.s.v, a.sub.Load()
+	a.s.b.stats.subscriptions.Add(1)
+	isTopic := strings.HasPrefix(sub.Filter, "topic/")
+	if isTopic && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable {
+		a.entry = &entry{direct: a}
+		v.index.Add(sub.Filter, a.entry)
+		if old != nil {
+			a.s.forget(old)
+			old.detach()
+		}
+		return nil
+	}
+	bq, err := a.queue(ctx)
+	if err == nil {
+		err = a.join(bq, old)
+	}
+	if err != nil {
+		a.s.b.stats.subscriptions.Add(-1)
+	}
+	return err
+}
+
+// join becomes a consumer of bq.
+func (a *attachment) join(bq *boundQueue, old *attachment) error {
+	sub := a.sub.Load()
+	a.bound = bq
+	bq.mu.Lock()
+	bq.members++
+	bq.durable = bq.durable || sub.Durable
+	bq.mu.Unlock()
+	if old != nil {
+		a.s.forget(old)
+		old.detach()
+	}
+	credit := sub.Credit
+	if credit <= 0 {
+		credit = a.s.b.o.Limits.Credit
+	}
+	if sub.Ack == AckAuto {
+		credit = max(credit, autoCredit)
+	}
+	consumer, err := bq.q.Attach(queue.ConsumerOptions{
+		Credit: credit, Window: a.s.window, Priority: sub.Priority, Exclusive: sub.Exclusive, Sole: sub.Sole,
+		Browse: sub.Browse, Match: a.matches(),
+		Deliver: func(ds []queue.Delivery) { a.take(ds) },
+	})
+	if err != nil {
+		bq.left(a.s)
+		return engineErr(err)
+	}
+	a.consumer = consumer
+	return nil
+}
+
+// queue returns the queue that the subscription consumes, made if need be.
+func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
+	s, sub, v := a.s, a.sub.Load(), a.s.v
+	switch {
+	case strings.HasPrefix(sub.Filter, "temp/"):
+		if !s.owns(sub.Filter) {
+			return nil, fmt.Errorf("temporary queue of another session: %w", ErrDenied)
+		}
+		return v.namedQueue(ctx, sub.Filter, nil)
+	case strings.HasPrefix(sub.Filter, "queue/"):
+		if sub.Passive && v.lookup(v.queueLog(sub.Filter)) == nil {
+			return nil, fmt.Errorf("there is no such queue: %w", ErrNotFound)
+		}
+		return v.namedQueue(ctx, sub.Filter, sub.Queue)
+	case sub.Group != "":
+		cfg := QueueConfig{}
+		if sub.Queue != nil {
+			cfg = *sub.Queue
+		}
+		if cfg.MaxLength == 0 {
+			cfg.MaxLength, cfg.Overflow = s.b.o.Limits.SessionQueue, "drop_head"
+		}
+		bq, _, err := v.open(ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
+			kind: "group", name: sub.Group + ":" + sub.Filter, filter: sub.Filter, durable: sub.Durable, config: cfg,
+		})
+		return bq, err
+	default:
+		bq, _, err := v.open(ctx, v.sessionLog(s.principal.ClientID, sub.ID), queueSpec{
+			kind: "session", name: s.principal.ClientID + ":" + sub.Filter, filter: sub.Filter,
+			config: QueueConfig{MaxLength: s.b.o.Limits.SessionQueue, Overflow: "drop_head", MaxDeliveries: -1, DeadLetter: noDLQ},
+		})
+		return bq, err
+	}
+}
+
+func (s *Session) owns(temp string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.temp != "" && strings.HasPrefix(temp, "temp/"+s.temp+"/")
+}
+
+// sendRetained gives the retained messages that match to a new subscription. Groups get none: no
+// member could know which of them is meant. [MQTT-4.8.2 non-normative]
+func (a *attachment) sendRetained(ctx context.Context) error {
+	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
+		return nil
+	}
+	v, b := a.s.v, a.s.b
+	v.retaining.wait(ctx)
+	err := b.o.Engine.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
+		m := b.message(em)
+		if !destination.Match(a.sub.Load().Filter, m.Destination) || m.expired(timeNow()) || !a.wants(m, nil) {
+			return true
+		}
+		if a.entry != nil {
+			a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true})
+			a.s.writer.kick()
+			return !a.s.closed.Load()
+		}
+		c := m.Clone()
+		c.fromRetained = true
+		if a.bound.q.Reserve(len(c.Body), uint8(c.Priority.Level())) == nil {
+			bytes := len(c.Body)
+			b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
+				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c),
+			}}}, func(err error) {
+				if err != nil {
+					a.bound.q.Unreserve(bytes)
+				}
+			})
+		}
+		return !a.s.closed.Load()
+	})
+	if err != nil {
+		return fmt.Errorf("retained messages of %s: %w", a.sub.Load().Filter, engineErr(err))
+	}
+	return nil
+}
+
+// Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
+// stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
+// no such subscription. No delivery for it starts after it returned; some may be under way.
+func (s *Session) Unsubscribe(ctx context.Context, id string) error {
+	s.mu.Lock()
+	a := s.subs[id]
+	delete(s.subs, id)
+	s.mu.Unlock()
+	known := s.st.forget(id)
+	if a == nil && known == nil {
+		return fmt.Errorf("unsubscribe %q: %w", id, ErrNotFound)
+	}
+	if a == nil { // of the resumed session, never attached
+		return s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, id))
+	}
+	s.forget(a)
+	a.detach()
+	if a.entry != nil {
+		s.out.Remove(&s.b.policy, func(d *Delivery) bool { return d.Sub == a.sub.Load() })
+	}
+	if a.bound != nil && a.bound.kind == "session" {
+		return s.v.remove(ctx, a.bound)
+	}
+	return nil
+}
+
+// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, ErrNotFound when
+// there is none.
+func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
+	bq := s.v.lookup(s.v.groupLog(group, filter))
+	if bq == nil {
+		return fmt.Errorf("durable subscription %q: %w", group, ErrNotFound)
+	}
+	bq.mu.Lock()
+	members := bq.members
+	bq.mu.Unlock()
+	if members > 0 {
+		return fmt.Errorf("durable subscription %q: %w", group, ErrInUse)
+	}
+	return s.v.remove(ctx, bq)
+}
+
+// removeLog deletes a queue by id, if it is there.
+func (v *vhost) removeLog(ctx context.Context, id engine.LogID) error {
+	if bq := v.lookup(id); bq != nil {
+		return v.remove(ctx, bq)
+	}
+	return nil
+}
+
+// dropTemps deletes the temporary queues of a session.
+func (v *vhost) dropTemps(token string) {
+	v.mu.Lock()
+	delete(v.temps, token)
+	prefix := string(v.queueLog("temp/" + token + "/"))
+	var gone []*boundQueue
+	for id, bq := range v.queues {
+		if strings.HasPrefix(string(id), prefix) {
+			gone = append(gone, bq)
+		}
+	}
+	v.mu.Unlock()
+	for _, bq := range gone {
+		_ = v.remove(context.WithoutCancel(v.b.ctx), bq)
+	}
+}
+
+// Purge drops everything that waits in a queue, and returns how much that was.
+func (b *Broker) Purge(ctx context.Context, vhost, dest string) (uint64, error) {
+	if vhost == "" {
+		vhost = defaultVHost
+	}
+	v := b.vhost(vhost)
+	bq := v.lookup(v.queueLog(dest))
+	if bq == nil {
+		return 0, fmt.Errorf("queue %s: %w", dest, ErrNotFound)
+	}
+	n, err := bq.q.Purge(ctx)
+	return n, engineErr(err)
+}

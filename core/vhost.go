@@ -1,0 +1,298 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/wyemq/wye/core/destination"
+	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/internal/queue"
+	"github.com/wyemq/wye/core/internal/subtree"
+)
+
+// defaultVHost is the namespace of clients that name none.
+const defaultVHost = "/"
+
+// vhost is a namespace: its own routing table, queues and kept sessions.
+type vhost struct {
+	b         *Broker
+	name      string
+	token     string // name, fit to be a part of a log id
+	index     *subtree.Tree[*entry]
+	retaining retaining
+
+	mu     sync.RWMutex
+	queues map[engine.LogID]*boundQueue
+	kept   map[string]*state // sessions whose client is away, and those connected that would be kept
+	temps  map[string]*Session
+}
+
+// entry is what the index holds: a direct subscription, or a queue bound to a filter.
+type entry struct {
+	direct *attachment
+	queue  *boundQueue
+}
+
+func newVHost(b *Broker, name string) *vhost {
+	return &vhost{
+		b: b, name: name, token: url.PathEscape(name), index: subtree.New[*entry](),
+		queues: make(map[engine.LogID]*boundQueue), kept: make(map[string]*state), temps: make(map[string]*Session),
+	}
+}
+
+// boundQueue is a queue and why it exists.
+type boundQueue struct {
+	q      *queue.Queue
+	v      *vhost
+	id     engine.LogID
+	kind   string // "queue", "temp", "session", "group"
+	name   string // what people call it: a destination, or the filter it is bound to
+	filter string // bound to; empty for queues that are published to by name
+	entry  *entry // in the index, when bound
+
+	mu      sync.Mutex
+	members int  // attached subscriptions
+	durable bool // stays without members
+	deleted bool
+}
+
+// The log ids: kind, virtual host, name. Parts that clients choose are escaped, so that no two names
+// make the same id.
+func (v *vhost) queueLog(dest string) engine.LogID {
+	kind, name, _ := strings.Cut(dest, "/")
+	return engine.LogID(kind[:1] + "/" + v.token + "/" + name)
+}
+
+func (v *vhost) sessionLog(client, sub string) engine.LogID {
+	return engine.LogID("s/" + v.token + "/" + url.PathEscape(client) + "/" + sub)
+}
+
+func (v *vhost) groupLog(group, filter string) engine.LogID {
+	return engine.LogID("g/" + v.token + "/" + url.PathEscape(group) + "/" + filter)
+}
+
+// lookup returns a queue that exists.
+func (v *vhost) lookup(id engine.LogID) *boundQueue {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.queues[id]
+}
+
+// open returns the queue with this id, made by spec when it is not there yet.
+func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *boundQueue, existed bool, err error) {
+	if bq := v.lookup(id); bq != nil {
+		return bq, true, nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if bq := v.queues[id]; bq != nil {
+		return bq, true, nil
+	}
+	bq = &boundQueue{v: v, id: id, kind: spec.kind, name: spec.name, filter: spec.filter, durable: spec.durable}
+	cfg := spec.config
+	bq.q, err = queue.Open(ctx, v.b.o.Engine, id, queue.Config{
+		MaxDeliveries: cfg.MaxDeliveries, Backoff: cfg.Backoff, MaxBackoff: cfg.MaxBackoff, TTL: cfg.TTL,
+		MaxLength: cfg.MaxLength, MaxBytes: cfg.MaxBytes, Overflow: cfg.Overflow, Priorities: cfg.Priorities,
+		ExpiresIdle: cfg.ExpiresIdle, AutoDelete: cfg.AutoDelete, ExpiredToDLQ: cfg.ExpiredToDLQ,
+	}, queue.Hooks{
+		Dead: func(r engine.Record, attempts int, reason string) []engine.Op {
+			return v.deadLetter(bq, cfg, r, attempts, reason)
+		},
+		Group:   messageGroup,
+		Dropped: v.b.stats.dropped,
+		Idle:    func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("open queue %s: %w", spec.name, engineErr(err))
+	}
+	v.queues[id] = bq
+	if spec.filter != "" {
+		bq.entry = &entry{queue: bq}
+		v.index.Add(spec.filter, bq.entry)
+	}
+	return bq, false, nil
+}
+
+// queueSpec says how to make a queue.
+type queueSpec struct {
+	kind, name, filter string
+	durable            bool
+	config             QueueConfig
+}
+
+// remove deletes a queue and what is in it.
+func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
+	v.mu.Lock()
+	if v.queues[bq.id] != bq {
+		v.mu.Unlock()
+		return nil
+	}
+	delete(v.queues, bq.id)
+	if bq.entry != nil {
+		v.index.Remove(bq.filter, bq.entry)
+	}
+	v.mu.Unlock()
+	bq.mu.Lock()
+	bq.deleted = true
+	bq.mu.Unlock()
+	return engineErr(bq.q.Delete(ctx))
+}
+
+// background runs fn in a goroutine that Close waits for.
+func (b *Broker) background(fn func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.work.Go(fn)
+	}
+}
+
+// close releases every queue, so that the next owner finds it as it is.
+func (v *vhost) close(ctx context.Context) {
+	v.mu.Lock()
+	queues := v.queues
+	v.queues = make(map[engine.LogID]*boundQueue)
+	states := v.kept
+	v.kept = make(map[string]*state)
+	v.mu.Unlock()
+	for _, st := range states {
+		st.stopTimers()
+	}
+	for _, bq := range queues {
+		if err := bq.q.Close(ctx); err != nil {
+			v.b.log.Warn("queue not released", "queue", bq.name, "error", err)
+		}
+	}
+}
+
+func (v *vhost) stats() (kept int, queues []QueueStats) {
+	v.mu.RLock()
+	list := make([]*boundQueue, 0, len(v.queues))
+	for _, bq := range v.queues {
+		list = append(list, bq)
+	}
+	for _, st := range v.kept {
+		if st.away() {
+			kept++
+		}
+	}
+	v.mu.RUnlock()
+	for _, bq := range list {
+		s := bq.q.Stats()
+		queues = append(queues, QueueStats{
+			VHost: v.name, Name: bq.name, Kind: bq.kind,
+			Ready: s.Ready, Unacked: s.Unacked, Consumers: s.Consumers, Bytes: s.Bytes,
+		})
+	}
+	return kept, queues
+}
+
+// policy returns how a queue behaves: the first policy of the configuration that matches its name,
+// what the client declares where the policy says nothing.
+func (v *vhost) policy(dest string, declared *QueueConfig) QueueConfig {
+	_, name, _ := strings.Cut(dest, "/")
+	for i := range v.b.o.Queues {
+		p := &v.b.o.Queues[i]
+		if destination.Match("topic/"+p.Match, "topic/"+name) {
+			return p.Config
+		}
+	}
+	if declared != nil {
+		return *declared
+	}
+	return QueueConfig{}
+}
+
+// namedQueue returns the queue of a "queue/…" or "temp/…" destination, made on first use.
+func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConfig) (*boundQueue, error) {
+	id := v.queueLog(dest)
+	if bq := v.lookup(id); bq != nil {
+		return bq, nil
+	}
+	if rest, ok := strings.CutPrefix(dest, "temp/"); ok {
+		token, _, _ := strings.Cut(rest, "/")
+		v.mu.RLock()
+		owner := v.temps[token]
+		v.mu.RUnlock()
+		if owner == nil {
+			return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", dest, ErrNotFound)
+		}
+		bq, _, err := v.open(ctx, id, queueSpec{kind: "temp", name: dest, config: QueueConfig{
+			MaxLength: v.b.o.Limits.SessionQueue, Overflow: "reject", DeadLetter: "none",
+		}})
+		return bq, err
+	}
+	cfg := v.policy(dest, declared)
+	if strings.HasPrefix(dest, "queue/"+dlqPrefix) {
+		cfg.DeadLetter, cfg.MaxDeliveries = noDLQ, -1
+	}
+	bq, _, err := v.open(ctx, id, queueSpec{kind: "queue", name: dest, durable: true, config: cfg})
+	return bq, err
+}
+
+const (
+	dlqPrefix = "DLQ."
+	noDLQ     = "none"
+)
+
+// deadLetter returns the ops that put r into the dead letter queue of bq. It is called with the lock
+// of bq's queue held, so it touches other queues only.
+func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, attempts int, reason string) []engine.Op {
+	dest := cfg.DeadLetter
+	if dest == "" && bq.kind == "queue" {
+		_, name, _ := strings.Cut(bq.name, "/")
+		dest = "queue/" + dlqPrefix + name
+	}
+	if dest == "" || dest == noDLQ {
+		return nil
+	}
+	if !strings.Contains(dest, "/") {
+		dest = "queue/" + dest
+	}
+	dlq, err := v.namedQueue(v.b.ctx, dest, nil)
+	if err != nil || dlq == bq {
+		v.b.log.Error("message without a dead letter queue", "queue", bq.name, "dead_letter", dest, "error", err)
+		return nil
+	}
+	m := v.b.message(r.Msg).Clone()
+	m.Header = append(m.Header, deadLetterHeaders(bq, m, attempts, reason)...)
+	m.Destination, m.Expires = dest, noTime
+	em := v.b.record(m)
+	if dlq.q.Reserve(len(m.Body), uint8(m.Priority.Level())) != nil {
+		return nil
+	}
+	return []engine.Op{{Kind: engine.Append, Logs: []engine.LogID{dlq.id}, Msg: em}}
+}
+
+// messageGroup reads the group of JMS: JMSXGroupID, and JMSXGroupSeq -1 that closes it.
+func messageGroup(m *engine.Message) (key string, last bool) {
+	msg, ok := m.Ref.(*Message)
+	if !ok {
+		return "", false
+	}
+	if key, ok = msg.Get("JMSXGroupID"); !ok {
+		return "", false
+	}
+	seq, _ := msg.Get("JMSXGroupSeq")
+	return key, seq == "-1"
+}
+
+// engineErr puts what an engine says into the core's own words.
+func engineErr(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, engine.ErrFull):
+		return fmt.Errorf("%w: %w", ErrQueueFull, err)
+	case errors.Is(err, engine.ErrUnavailable), errors.Is(err, engine.ErrNotOwner), errors.Is(err, engine.ErrUnknown):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case errors.Is(err, queue.ErrInUse):
+		return fmt.Errorf("%w: %w", ErrInUse, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrInternal, err)
+	}
+}

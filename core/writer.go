@@ -1,0 +1,168 @@
+package core
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// writer runs the one goroutine that calls a session's done callbacks and its DeliverFunc. The
+// goroutine exists only while there is something to write: an idle session costs none.
+type writer struct {
+	s       *Session
+	state   atomic.Int32
+	closing atomic.Bool
+	stopped chan struct{}
+}
+
+// The states of a writer.
+const (
+	idle int32 = iota
+	running
+	over
+)
+
+// kick makes sure that what was just queued is worked off.
+func (w *writer) kick() {
+	if w.state.Load() == idle && w.state.CompareAndSwap(idle, running) {
+		go w.run() // stop waits for it
+	}
+}
+
+// stop waits for the goroutine and keeps a new one from starting. What is queued stays undelivered.
+func (w *writer) stop() {
+	w.closing.Store(true)
+	if w.state.CompareAndSwap(idle, over) {
+		close(w.stopped)
+	}
+	<-w.stopped
+}
+
+// batches holds the slices that deliveries are handed over in.
+var batches = sync.Pool{New: func() any { return new([]Delivery) }}
+
+func (w *writer) run() {
+	s := w.s
+	buf := batches.Get().(*[]Delivery)
+	defer batches.Put(buf)
+	yielded := false
+	for {
+		worked := false
+		if !w.closing.Load() {
+			worked = s.acks.fire()
+			*buf = s.out.Take((*buf)[:0])
+			if len(*buf) > 0 {
+				worked = true
+				s.write(*buf)
+				clear(*buf)
+			}
+		}
+		switch {
+		case worked:
+			yielded = false
+		case !yielded && !w.closing.Load():
+			// Let publishers that are about to run add to this batch: one write for many.
+			yielded = true
+			runtime.Gosched()
+		default:
+			s.flush()
+			if w.rest() {
+				return
+			}
+			yielded = false
+		}
+	}
+}
+
+// rest puts the writer to sleep; false when work came in meanwhile.
+func (w *writer) rest() bool {
+	w.s.out.Shrink()
+	w.state.Store(idle)
+	if w.closing.Load() {
+		if w.state.CompareAndSwap(idle, over) {
+			close(w.stopped)
+		}
+		return true
+	}
+	return w.s.out.Len() == 0 && !w.s.acks.ready() || !w.state.CompareAndSwap(idle, running)
+}
+
+func (s *Session) flush() {
+	if s.conn == nil || s.writer.closing.Load() {
+		return
+	}
+	if err := s.conn.Flush(); err != nil {
+		s.end(err)
+	}
+}
+
+// write hands deliveries to the protocol, without those that have expired, and settles those that
+// are settled by being written.
+func (s *Session) write(ds []Delivery) {
+	ds = s.fresh(ds)
+	if len(ds) == 0 {
+		return
+	}
+	if s.b.chains[OpDeliver] != nil {
+		if ds = s.intercepted(ds); len(ds) == 0 {
+			return
+		}
+	}
+	if err := s.deliver(ds); err != nil {
+		s.end(err)
+		return
+	}
+	bytes := 0
+	for i := range ds {
+		if ds[i].Message != nil {
+			bytes += len(ds[i].Body)
+		}
+	}
+	s.counters.out.Add(uint64(len(ds)))
+	s.counters.outBytes.Add(uint64(bytes))
+	s.settleWritten(ds)
+}
+
+// fresh leaves out direct deliveries that expired while they waited; queues look after their own.
+func (s *Session) fresh(ds []Delivery) []Delivery {
+	expires := false
+	for i := range ds {
+		if m := ds[i].Message; m != nil && !m.Expires.IsZero() {
+			expires = true
+			break
+		}
+	}
+	if !expires {
+		return ds
+	}
+	now := time.Now()
+	kept := slices.DeleteFunc(ds, func(d Delivery) bool {
+		return d.Message != nil && d.source == nil && d.expired(now)
+	})
+	s.b.stats.dropped(ErrExpired.ID(), len(ds)-len(kept))
+	return kept
+}
+
+// intercepted runs OpDeliver for each delivery; one that is refused is dropped and settled.
+func (s *Session) intercepted(ds []Delivery) []Delivery {
+	kept := ds[:0]
+	for _, d := range ds {
+		call := &Call{Op: OpDeliver, Principal: &s.principal, Message: d.Message, Subscription: d.Sub}
+		err := s.b.intercept(s.b.ctx, call, func(_ context.Context, c *Call) error {
+			d.Message = c.Message
+			kept = append(kept, d)
+			return nil
+		})
+		if err != nil {
+			s.b.stats.dropped(ReasonID(err), 1)
+			s.settleWritten([]Delivery{d})
+			if d.Tag != 0 {
+				_ = s.Settle(s.b.ctx, Accepted, nil, d.Tag)
+			}
+		}
+	}
+	return kept
+}
