@@ -81,9 +81,20 @@ func (s *session) sources(w *wish) ([]place, error) {
 	return places, nil
 }
 
-// durable finds the topics of a durable subscription by its name.
+// durable finds the topics of a durable subscription, or any group, by its name. It looks through all
+// queues, which is no matter for a frame as rare as this.
 func (s *session) durable(p place) []place {
-	return nil
+	var found []place
+	for _, q := range s.p.broker.Stats().Queues {
+		filter, ok := strings.CutPrefix(q.Name, p.name+":")
+		if q.Kind != "group" || q.VHost != s.core.Principal().VHost || !ok || !strings.HasPrefix(filter, "topic/") {
+			continue
+		}
+		one := p
+		one.name, one.group, one.prefix = filter, p.name, "/topic/"
+		found = append(found, one)
+	}
+	return found
 }
 
 // attach makes sub known to the core, all of it or nothing.
