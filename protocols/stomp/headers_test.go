@@ -158,7 +158,7 @@ func TestHeadersRefused(t *testing.T) {
 		"priority:10", "priority:high", "expires:-1", "expires:soon", "ttl:-1", "expiration:1.5", "persistent:maybe", "retain:perhaps",
 		"AMQ_SCHEDULED_DELAY:-1", "AMQ_SCHEDULED_CRON:every day", "AMQ_SCHEDULED_REPEAT:3", "correlation-id:%\ncorrelation-id-encoding:base64",
 		"destination-type:ANYTHING", "x-max-length:-1", "x-overflow:explode", "x-dead-letter-exchange:mine\nx-dead-letter-routing-key:k",
-		"x-dead-letter-exchange:amq.topic",
+		"x-dead-letter-exchange:amq.topic\nx-dead-letter-routing-key:k", "x-dead-letter-exchange:",
 	} {
 		t.Run(header, func(t *testing.T) {
 			bubble(t, func(t *testing.T, h *house) {
@@ -460,14 +460,6 @@ func TestQueueDeclarations(t *testing.T) {
 			p.do("SUBSCRIBE", "id:3", "destination:/queue/dead")
 			p.message("1")
 		}},
-		{"x-dead-letter-exchange", []string{"x-dead-letter-exchange:amq.topic", "x-dead-letter-routing-key:dead.letters"}, func(_ *testing.T, p *peer) {
-			p.do("SUBSCRIBE", "id:3", "destination:/topic/dead.*")
-			p.send("SEND", []string{"destination:/queue/q"}, "1")
-			p.do("SUBSCRIBE", "id:2", "destination:/queue/q", "ack:client")
-			f := p.message("1")
-			p.do("NACK", "id:"+get(f, "ack"), "requeue:false")
-			p.message("1")
-		}},
 		{"x-delivery-limit", []string{"x-delivery-limit:2"}, func(_ *testing.T, p *peer) {
 			p.send("SEND", []string{"destination:/queue/q"}, "1")
 			p.do("SUBSCRIBE", "id:2", "destination:/queue/q", "ack:client")
@@ -491,26 +483,10 @@ func TestQueueDeclarations(t *testing.T) {
 			p.do("SUBSCRIBE", "id:2", "destination:/queue/q")
 			p.nothing()
 		}},
-		{"auto-delete", []string{"auto-delete:true"}, func(t *testing.T, p *peer) {
-			p.do("SUBSCRIBE", "id:2", "destination:/queue/q", "ack:client")
-			p.send("SEND", []string{"destination:/queue/q"}, "1")
-			p.message("1")
-			p.do("UNSUBSCRIBE", "id:2", "receipt:u")
-			p.expect("RECEIPT")
-			p.do("SUBSCRIBE", "id:3", "destination:/queue/q")
-			p.nothing()
-		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, h *house) {
 				p := h.login("1.2")
-				if c.name == "auto-delete" {
-					p.do("SUBSCRIBE", append([]string{"id:1", "destination:/queue/q", "ack:client"}, c.headers...)...)
-					p.do("UNSUBSCRIBE", "id:1")
-					p.do("SUBSCRIBE", append([]string{"id:1", "destination:/queue/q", "ack:client"}, c.headers...)...)
-					p.do("UNSUBSCRIBE", "id:1")
-					return
-				}
 				p.do("SUBSCRIBE", append([]string{"id:1", "destination:/queue/q"}, c.headers...)...)
 				p.do("UNSUBSCRIBE", "id:1")
 				c.check(t, p)
@@ -525,6 +501,30 @@ func TestQueueDeclarations(t *testing.T) {
 		p.message("2")
 		p.nothing()
 	})
+}
+
+// auto-delete:true: the queue and what is in it go with the last consumer; otherwise they stay.
+func TestAutoDelete(t *testing.T) {
+	for _, c := range []struct {
+		value string
+		kept  bool
+	}{{"true", false}, {"false", true}} {
+		t.Run(c.value, func(t *testing.T) {
+			bubble(t, func(_ *testing.T, h *house) {
+				p := h.login("1.2")
+				p.do("SUBSCRIBE", "id:1", "destination:/queue/q", "ack:client", "auto-delete:"+c.value)
+				p.send("SEND", []string{"destination:/queue/q"}, "x")
+				p.message("x")
+				p.do("UNSUBSCRIBE", "id:1", "receipt:u")
+				p.expect("RECEIPT")
+				p.do("SUBSCRIBE", "id:2", "destination:/queue/q", "ack:client")
+				if c.kept {
+					p.message("x")
+				}
+				p.nothing()
+			})
+		})
+	}
 }
 
 func TestArtemisTypes(t *testing.T) {
