@@ -187,6 +187,8 @@ type Retained interface {
 	// Match calls fn for each retained message whose topic matches the filter (core's canonical '/'-separated form
 	// with '+' and '#').
 	Match(ctx context.Context, filter string, fn func(*Message) bool) error
+	// Len returns how many topics have a retained message. It is cheap, and may be a little late.
+	Len() int
 }
 
 // Cluster spreads live, non-durable traffic and control frames. At most once, FIFO per sender and topic.

@@ -12,6 +12,7 @@ import (
 type retained struct {
 	e    *Engine
 	root leaf
+	size int
 }
 
 type leaf struct {
@@ -19,11 +20,24 @@ type leaf struct {
 	msg      *engine.Message
 }
 
-func (r *retained) set(topic string, m *engine.Message) { r.root.set(topic, false, m) }
+func (r *retained) set(topic string, m *engine.Message) { r.root.set(topic, false, m, &r.size) }
 
-// set returns whether the leaf is empty, and so of no use.
-func (l *leaf) set(rest string, over bool, m *engine.Message) bool {
+// Len implements engine.Retained.
+func (r *retained) Len() int {
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	return r.size
+}
+
+// set returns whether the leaf is empty, and so of no use. size counts the messages.
+func (l *leaf) set(rest string, over bool, m *engine.Message, size *int) bool {
 	if over {
+		if l.msg != nil {
+			*size--
+		}
+		if m != nil {
+			*size++
+		}
 		l.msg = m
 	} else {
 		level, rest, more := strings.Cut(rest, "/")
@@ -38,7 +52,7 @@ func (l *leaf) set(rest string, over bool, m *engine.Message) bool {
 			c = new(leaf)
 			l.children[level] = c
 		}
-		if c.set(rest, !more, m) {
+		if c.set(rest, !more, m, size) {
 			delete(l.children, level)
 		}
 	}

@@ -1,0 +1,3 @@
+// Package protocoltest is the conformance kit for [core.Protocol], and a [Pipe] to run protocols on
+// in memory.
+package protocoltest

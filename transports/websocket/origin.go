@@ -1,0 +1,59 @@
+package websocket
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// origins decides which pages may connect. A browser sends the origin of the page; nothing else can be
+// believed to, so this protects users of browsers, not the broker.
+type origins struct {
+	allowed []string
+	missing bool
+}
+
+func newOrigins(cfg Config) origins {
+	o := origins{missing: cfg.AllowMissingOrigin}
+	for _, a := range cfg.AllowedOrigins {
+		o.allowed = append(o.allowed, strings.ToLower(strings.TrimRight(a, "/")))
+	}
+	return o
+}
+
+func (o origins) check(r *http.Request) error {
+	values := r.Header.Values("Origin")
+	if len(values) == 0 {
+		if o.missing {
+			return nil
+		}
+		return fmt.Errorf("the request has no Origin, which this listener demands (allow_missing_origin)")
+	}
+	origin := strings.ToLower(values[0])
+	u, err := url.Parse(origin)
+	if len(values) == 1 && err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+		return nil
+	}
+	for _, a := range o.allowed {
+		if len(values) == 1 && matchOrigin(a, origin) {
+			return nil
+		}
+	}
+	return fmt.Errorf("pages of origin %q may not connect to %q (allowed_origins)", strings.Join(values, ", "), r.Host)
+}
+
+// matchOrigin compares with one '*', which stands for one or more characters other than '/'.
+func matchOrigin(pattern, origin string) bool {
+	if pattern == "*" {
+		return true
+	}
+	before, after, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return pattern == origin
+	}
+	if !strings.HasPrefix(origin, before) || !strings.HasSuffix(origin, after) || len(origin) <= len(before)+len(after) {
+		return false
+	}
+	return !strings.Contains(origin[len(before):len(origin)-len(after)], "/")
+}
