@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// section is where the configuration has it, for messages.
+const section = "admin"
+
 // Config is the section "admin" of the configuration.
 type Config struct {
 	// Listen is the address, as host:port; port 0 takes a free one. Empty: there is no admin server.
@@ -26,25 +29,26 @@ type Config struct {
 // DefaultConfig serves this machine only.
 func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8161"} }
 
-// Validate names everything in c that cannot work or is not safe without having been asked for.
-func (c Config) Validate() error {
+// Validate names everything in c that cannot work or is not safe without having been asked for; key is
+// that of the section.
+func (c Config) Validate(key string) error {
 	if c.Listen == "" {
 		return nil
 	}
 	var errs []error
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		return fmt.Errorf("admin.listen: must be host:port or empty, is %q", c.Listen)
+		return fmt.Errorf("%s.listen: must be host:port or empty, is %q", key, c.Listen)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-		errs = append(errs, fmt.Errorf("admin.listen: port must be between 0 and 65535, is %q", port))
+		errs = append(errs, fmt.Errorf("%s.listen: port must be between 0 and 65535, is %q", key, port))
 	} else if !c.AllowPlainText && !local(host) {
-		errs = append(errs, fmt.Errorf("admin.listen: %q can be reached from other machines without encryption or password; "+
-			"use 127.0.0.1:%d, or set admin.allow_plain_text to true", c.Listen, n))
+		errs = append(errs, fmt.Errorf("%s.listen: %q can be reached from other machines without encryption or password; "+
+			"use 127.0.0.1:%d, or set %s.allow_plain_text to true", key, c.Listen, n, key))
 	}
 	for _, h := range c.Hosts {
 		if h == "" || strings.ContainsAny(h, ":/ *") {
-			errs = append(errs, fmt.Errorf("admin.hosts: must be names without scheme, port or wildcard, has %q", h))
+			errs = append(errs, fmt.Errorf("%s.hosts: must be names without scheme, port or wildcard, has %q", key, h))
 		}
 	}
 	return errors.Join(errs...)

@@ -38,7 +38,7 @@ var _ core.Runner = (*Server)(nil)
 // New checks cfg and routes. ready says why clients cannot be served now, nil that they can; it is
 // called for each request to /readyz, concurrently, and must not block.
 func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Server, error) {
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.Validate(section); err != nil {
 		return nil, err
 	}
 	t, err := newTable(append(ownRoutes(cfg, ready), routes...))
@@ -78,7 +78,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.mu.Lock()
 	s.addr = ln.Addr()
 	s.mu.Unlock()
-	s.log.Info("listening", "uri", "http://"+ln.Addr().String())
+	s.log.Info("listening", "address", "http://"+ln.Addr().String())
 	srv := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,

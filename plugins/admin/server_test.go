@@ -211,11 +211,11 @@ func TestNewRefuses(t *testing.T) {
 		})
 	}
 	for _, listen := range []string{"", "127.0.0.1:0", "[::1]:8161", "localhost:8161"} {
-		if err := (admin.Config{Listen: listen}).Validate(); err != nil {
+		if err := (admin.Config{Listen: listen}).Validate("admin"); err != nil {
 			t.Errorf("listen %q: %v", listen, err)
 		}
 	}
-	if err := (admin.Config{Listen: ":8161", AllowPlainText: true}).Validate(); err != nil {
+	if err := (admin.Config{Listen: ":8161", AllowPlainText: true}).Validate("admin"); err != nil {
 		t.Errorf("asked for: %v", err)
 	}
 }
@@ -265,7 +265,7 @@ func TestRun(t *testing.T) {
 	if _, err := http.Get(url + "/healthz"); err == nil {
 		t.Error("answers after Run returned")
 	}
-	if want := "msg=listening listener=admin uri=" + url; !strings.Contains(log.String(), want) {
+	if want := "msg=listening listener=admin address=" + url; !strings.Contains(log.String(), want) {
 		t.Errorf("the log has no %q:\n%s", want, &log)
 	}
 }

@@ -16,10 +16,10 @@ type Config struct {
 // DefaultConfig shows the 200 deepest queues.
 func DefaultConfig() Config { return Config{Queues: 200} }
 
-// Validate names what makes no sense.
-func (c Config) Validate() error {
+// Validate names what makes no sense; key is that of the section.
+func (c Config) Validate(key string) error {
 	if c.Queues < 0 || c.Queues > maxQueues {
-		return fmt.Errorf("metrics.queues: must be between 0 and %d, is %d", maxQueues, c.Queues)
+		return fmt.Errorf("%s.queues: must be between 0 and %d, is %d", key, maxQueues, c.Queues)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ const maxScrapes = 4
 // New returns a handler that answers scrapes with what source tells, the Go runtime, the process and
 // the build, from a registry of its own. It answers in the text format and in OpenMetrics.
 func New(cfg Config, source Source, log *slog.Logger) (http.Handler, error) {
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.Validate("metrics"); err != nil {
 		return nil, err
 	}
 	if source.Broker == nil {
