@@ -73,6 +73,16 @@ func (t *Transport) Name() string { return t.name }
 // Stats returns what the listener has counted.
 func (t *Transport) Stats() wire.Stats { return t.hub.Stats() }
 
+// Addr returns the bound address, nil before Listen.
+func (t *Transport) Addr() net.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.listener == nil {
+		return nil
+	}
+	return t.listener.Addr()
+}
+
 // Listen implements core.Transport.
 func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
 	u, err := url.Parse(t.cfg.URI)
