@@ -32,6 +32,7 @@ func shipped() fx.Option {
 		corefx.Transport(websocket.DefaultConfig, websocket.New, "ws", "wss"),
 		corefx.Transport(tcp.DefaultConfig, tcp.New, "tcp", "tls"),
 		corefx.Config("protocols.stomp", stomp.DefaultConfig), corefx.Protocol(stomp.New),
+		adminServer(),
 	)
 }
 
