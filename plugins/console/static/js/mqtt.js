@@ -15,12 +15,13 @@ export function openMqtt(settings, events) {
   const client = new Paho.Client(settings.host, port, settings.path || "/mqtt", settings.client);
   const qos = Number(settings.qos);
   let leaving = false;
+  let loggedIn = false;
   let why = "";
   client.onMessageArrived = (m) => {
     const notes = [`QoS ${m.qos}`, m.retained && "retained", m.duplicate && "redelivered"].filter(Boolean);
     events.message(text(m), `${m.destinationName} · ${notes.join(" · ")}`);
   };
-  client.onConnectionLost = (r) => { if (r.errorCode !== 0) why = r.errorMessage; };
+  client.onConnectionLost = (r) => { why ||= reason(r); };
   const options = {
     mqttVersion: 4, // said explicitly, Paho does not try 3.1 after a refusal
     useSSL: settings.tls,
@@ -28,6 +29,7 @@ export function openMqtt(settings, events) {
     keepAliveInterval: 30,
     cleanSession: true,
     onSuccess: () => {
+      loggedIn = true;
       events.state("connected", "connected, MQTT 3.1.1, subscribing …");
       client.subscribe(settings.topic, {
         qos,
@@ -39,15 +41,15 @@ export function openMqtt(settings, events) {
       });
     },
     onFailure: (r) => {
-      why = r.errorMessage;
-      if (!socket) events.state("failed", why);
+      why = reason(r);
+      if (!socket) events.state("failed", r.errorMessage);
     },
   };
   if (settings.login) Object.assign(options, { userName: settings.login, password: settings.passcode });
   const socket = watch(() => client.connect(options), events.frame);
   socket?.addEventListener("close", (e) => {
     const wanted = leaving && !why;
-    events.state(wanted ? "off" : "failed", `${why ? `${why} · ` : ""}closed: ${closeText(e)}`);
+    events.state(wanted ? "off" : "failed", `${why ? `${why} · ` : ""}closed: ${closeText(e, loggedIn)}`);
   });
   function leave() {
     leaving = true;
@@ -59,6 +61,10 @@ export function openMqtt(settings, events) {
     close: leave,
   };
 }
+
+// What Paho says about an end, unless it is that the socket was closed (8) or failed (7): the close code
+// says more. 0 is the end that we asked for.
+const reason = (r) => ([0, 7, 8].includes(r.errorCode) ? "" : r.errorMessage);
 
 // A payload need not be text.
 function text(message) {

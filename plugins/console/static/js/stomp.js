@@ -26,6 +26,7 @@ export function openStomp(settings, events) {
     headers: settings.login ? { login: settings.login, passcode: settings.passcode } : {},
     debug: (text) => events.frame(redact(text)),
     connected: (frame) => {
+      handlers.loggedIn = true;
       events.state("connected", `connected, STOMP ${frame.headers.version ?? "1.0"}, subscribing …`);
     },
     subscribed: (version) => events.state("subscribed", `connected, STOMP ${version ?? "1.0"}`),
@@ -33,7 +34,7 @@ export function openStomp(settings, events) {
     closed: (event) => {
       const why = handlers.why ? `${handlers.why} · ` : "";
       const wanted = handlers.leaving && event.code === 1000;
-      events.state(wanted ? "off" : "failed", `${why}closed: ${closeText(event)}`);
+      events.state(wanted ? "off" : "failed", `${why}closed: ${closeText(event, handlers.loggedIn)}`);
     },
     refused: (frame) => {
       handlers.why = `ERROR: ${frame.headers.message ?? ""}${frame.body ? ` (${frame.body.trim()})` : ""}`;

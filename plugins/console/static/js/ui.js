@@ -18,9 +18,12 @@ const closeCodes = {
   1013: "try again later",
 };
 
-/** Says why a socket was closed: "1008 not_authorized" or "1006 (no close frame: …)". */
-export function closeText(event) {
-  const known = closeCodes[event.code];
+/**
+ * Says why a socket was closed: "1008 not_authorized" or "1006 (no close frame: …)". A client that was
+ * logged in has at least found somebody.
+ */
+export function closeText(event, loggedIn) {
+  const known = event.code === 1006 && loggedIn ? "the connection broke without a close frame" : closeCodes[event.code];
   if (event.reason) return `${event.code} ${event.reason}`;
   return known ? `${event.code} (${known})` : String(event.code);
 }
