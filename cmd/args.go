@@ -16,6 +16,7 @@ type arguments struct {
 	command string // "" runs the broker
 	config  string
 	set     []string
+	bare    bool // the environment does not count either
 }
 
 // commands are those there are.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/dig"
 	"go.uber.org/fx"
 
+	"github.com/wyemq/wye/configs"
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/config"
 	"github.com/wyemq/wye/core/corefx"
@@ -132,11 +133,17 @@ func (p *program) checkConfig() error {
 }
 
 func (p *program) printSchema() error {
+	// What is wrong with the configuration does not matter here, and is not there without sources.
+	p.args = arguments{bare: true}
 	c, err := p.loadConfig()
-	if c == nil {
+	if err != nil {
 		return err
 	}
-	return c.Schema(p.stdout, nil)
+	describe, err := config.Describe(configs.Reference())
+	if err != nil {
+		return err
+	}
+	return c.Schema(p.stdout, describe)
 }
 
 func (p *program) listPlugins() error {

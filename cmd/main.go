@@ -84,10 +84,14 @@ func (p *program) run(ctx context.Context) error {
 
 // graph is everything but the one fx.Invoke.
 func (p *program) graph() fx.Option {
+	src := config.Sources{File: p.args.config, Environ: os.Environ(), Set: p.args.set}
+	if p.args.bare {
+		src = config.Sources{}
+	}
 	return fx.Options(
 		fx.Supply(corefx.Input{
 			Defaults: defaults(),
-			Sources:  config.Sources{File: p.args.config, Environ: os.Environ(), Set: p.args.set},
+			Sources:  src,
 			Version:  version(),
 			Log:      p.stderr,
 		}),

@@ -141,6 +141,10 @@ func (q *Queue) serve() (served []*Consumer) {
 			if !q.fill() {
 				break
 			}
+			if !q.expires.IsZero() && !q.expires.After(time.Now()) {
+				q.again = true // what was read now has expired in the log: sweep it out before anybody gets it
+				break
+			}
 			continue
 		}
 		if len(c.batch) == 1 {
