@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -231,5 +232,71 @@ func TestDemoSTOMP(t *testing.T) {
 			p.do(chromedp.WaitReady(chromedp.CSS(".frames .in")),
 				chromedp.Click(chromedp.CSS(".settings [type=submit]")), chromedp.WaitVisible(chromedp.CSS("[data-state=off]")))
 		})
+	}
+}
+
+// TestDemoMQTT chats with Paho.
+func TestDemoMQTT(t *testing.T) {
+	url := startProgram(t)
+	p := openPage(t, browser(t), url+"/demo/mqtt")
+	p.connect("mqtt")
+	p.say("mqtt", "hello, topic")
+	p.hear("mqtt", 1, "hello, topic")
+	p.do(chromedp.Click(chromedp.CSS(".settings [type=submit]")), chromedp.WaitVisible(chromedp.CSS("[data-state=off]")))
+}
+
+// TestDemoSideBySide has both clients on one page, on one URL, and on one destination. With
+// -artifacts there is a picture to look at.
+func TestDemoSideBySide(t *testing.T) {
+	url := startProgram(t)
+	p := openPage(t, browser(t), url+"/demo")
+	p.do(chromedp.Click(chromedp.CSS(".connect-all")),
+		chromedp.WaitVisible(pane("stomp", "[data-state=subscribed]")), chromedp.WaitVisible(pane("mqtt", "[data-state=subscribed]")))
+	for i, m := range []struct{ from, text string }{
+		{"stomp", "Hello from STOMP"},
+		{"mqtt", "Hello from MQTT, same URL"},
+		{"stomp", "You call this demo/chat?"},
+		{"mqtt", "And you /topic/demo.chat. こんにちは 🐎"},
+	} {
+		p.say(m.from, m.text)
+		p.hear("stomp", i+1, m.text)
+		p.hear("mqtt", i+1, m.text)
+	}
+	for protocol, want := range map[string]string{"stomp": "/topic/demo.chat", "mqtt": "demo/chat"} {
+		about, err := chromedp.Run(p.ctx, chromedp.Text(pane(protocol, " .messages li:nth-child(4) .about")))
+		if err != nil || !strings.Contains(about, want) {
+			t.Errorf("the %s client sees %q, want its own spelling %s (%v)", protocol, about, want, err)
+		}
+	}
+	_, scraped := get(t, url+"/metrics")
+	for _, want := range []string{
+		`wye_sessions{protocol="stomp"} 1`, `wye_sessions{protocol="mqtt"} 1`,
+		`wye_messages_received_total{protocol="stomp"} 2`, `wye_messages_delivered_total{protocol="mqtt"} 4`,
+		`wye_connections{listener="websocket",transport="ws"} 2`,
+	} {
+		if !strings.Contains(scraped, want+"\n") {
+			t.Errorf("the metrics have no %s", want)
+		}
+	}
+	picture, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(t.ArtifactDir(), "demo.png"), picture, 0o600)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDemoSaysWhy shows that the reason of the broker reaches the page.
+func TestDemoSaysWhy(t *testing.T) {
+	url := startProgram(t, "--set", "auth.anonymous=false")
+	ctx := browser(t)
+	for page, want := range map[string]string{"/demo/websocket": "1008 bad_credentials", "/demo/mqtt": "1008 bad_credentials"} {
+		p := openPage(t, ctx, url+page)
+		p.do(chromedp.Click(chromedp.CSS(".settings [type=submit]")), chromedp.WaitVisible(chromedp.CSS("[data-state=failed]")))
+		state, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(".state-text")))
+		if err != nil || !strings.Contains(state, want) {
+			t.Errorf("%s says %q, want %q in it (%v)", page, state, want, err)
+		}
 	}
 }

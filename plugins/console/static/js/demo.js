@@ -55,7 +55,10 @@ function connectAll(panes) {
   const button = document.querySelector(".connect-all");
   if (!button) return;
   const live = () => panes.some((p) => p.connection);
-  const show = () => { button.textContent = live() ? "Disconnect both" : "Connect both"; };
+  const show = () => {
+    button.textContent = live() ? "Disconnect both" : "Connect both";
+    button.classList.toggle("quiet", live());
+  };
   document.addEventListener("statechange", show);
   button.addEventListener("click", () => {
     const stop = live();
@@ -78,8 +81,11 @@ async function start() {
   }
   listListeners(config);
   const panes = [];
-  const kinds = { stomp: [openStomp, fillStomp], mqtt: [openMqtt, fillMqtt] };
-  for (const [protocol, [open, fill]] of Object.entries(kinds)) {
+  const kinds = {
+    stomp: [openStomp, fillStomp, (v) => `${v.url} · ${v.destination}`],
+    mqtt: [openMqtt, fillMqtt, (v) => `${v.tls ? "wss" : "ws"}://${v.host}:${v.port} · ${v.topic}`],
+  };
+  for (const [protocol, [open, fill, where]] of Object.entries(kinds)) {
     for (const root of document.querySelectorAll(`.pane[data-protocol=${protocol}]`)) {
       const url = endpoint(config, protocol);
       if (!url && config.version) {
@@ -87,7 +93,7 @@ async function start() {
       }
       const usual = new URL(`${location.protocol === "https:" ? "wss" : "ws"}://${location.hostname}:61614`);
       fill(root, url ?? usual);
-      panes.push(new Pane(root, open));
+      panes.push(new Pane(root, open, where));
     }
   }
   connectAll(panes);

@@ -54,11 +54,11 @@ function element(tag, className, text) {
 /**
  * A chat: a form with the settings, a state, messages, a line to write in, a log of frames.
  *
- * open(settings, events) makes a connection and returns { send(text), close() }. It tells
+ * where(settings) says in a line where it would connect. open(settings, events) makes a connection and returns { send(text), close() }. It tells
  * events.state(state, text), events.message(text, about) and events.frame(text).
  */
 export class Pane {
-  constructor(root, open) {
+  constructor(root, open, where) {
     this.root = root;
     this.open = open;
     this.connection = null;
@@ -77,6 +77,9 @@ export class Pane {
       this.send();
     });
     root.querySelector(".clear")?.addEventListener("click", () => this.frames.replaceChildren());
+    const show = () => { root.querySelector(".where").textContent = where(values(this.settings)); };
+    this.settings.addEventListener("input", show);
+    show();
     this.state("off", "not connected");
   }
 
@@ -95,7 +98,12 @@ export class Pane {
   }
 
   connect() {
-    if (this.connection || !this.settings.reportValidity()) return;
+    if (this.connection) return;
+    if (!this.settings.checkValidity()) {
+      this.settings.querySelector("details").open = true; // what is folded away cannot be pointed at
+      this.settings.reportValidity();
+      return;
+    }
     const mine = {}; // events of a connection before this one do not count any more
     this.current = mine;
     const only = (f) => (...args) => { if (this.current === mine) f(...args); };
