@@ -190,6 +190,9 @@ func (r *reader) habit() style {
 func (r *reader) resolve(p *place, k kind, rest string, filter bool) (err error) {
 	d := r.dialect
 	opaque := decode(rest, d.reservedInQueue())
+	if k != topic {
+		p.prefix = "/topic/" // for the topics that it is told of
+	}
 	switch k {
 	case topic:
 		p.name, p.style, err = r.topic("topic/", rest, filter)
@@ -202,7 +205,6 @@ func (r *reader) resolve(p *place, k kind, rest string, filter bool) (err error)
 	case tempTopic:
 		token, _, _ := strings.Cut(strings.TrimPrefix(r.temp(""), "temp/"), "/")
 		p.name, p.style, err = r.topic("topic/$temp/"+token+"/", rest, filter)
-		p.prefix = "/topic/"
 	case foreignQueue:
 		token, name, _ := strings.Cut(opaque, "/")
 		if token == "" || name == "" {
@@ -215,7 +217,6 @@ func (r *reader) resolve(p *place, k kind, rest string, filter bool) (err error)
 			return fmt.Errorf("destination %q is no temporary topic: %w", p.written, core.ErrInvalid)
 		}
 		p.name, p.style, err = r.topic("topic/$temp/"+token+"/", name, filter)
-		p.prefix = "/topic/"
 	case durableSub:
 		if !filter {
 			return fmt.Errorf("destination %q: a durable subscription is filled by its topic: %w", p.written, core.ErrInvalid)
@@ -282,8 +283,9 @@ func (r *reader) append(b []byte, name string, sp spelling) []byte {
 		if pre != "" && pre != "/" {
 			return b
 		}
-		// Written without a kind, by whoever has a default kind: unless that would be read as another.
-		if k, _, _ := classify(string(b[start:])); k != unknown || r.defaultKind != "topic" {
+		// Written without a kind, by whoever has a default kind: unless that would be read as something else.
+		slashed := len(b) > start+len(pre) && b[start+len(pre)] == '/'
+		if k, _, _ := classify(string(b[start:])); k != unknown || slashed || r.defaultKind != "topic" {
 			b = d.appendTopic(append(b[:start], "/topic/"...), rest, sp.style)
 		}
 		return b

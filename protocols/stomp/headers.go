@@ -109,7 +109,7 @@ func sendHeader(name string) header {
 	case "message-id", "subscription", "ack", "redelivered", "timestamp", "browser", "JMSXDeliveryCount", "receipt-id":
 		return hReserved // are the broker's to say
 	default:
-		return userHeader
+		return queueHeader(name)
 	}
 }
 

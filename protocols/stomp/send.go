@@ -23,6 +23,7 @@ type outgoing struct {
 	period      time.Duration
 	repeat      int
 	cron        string
+	queue       declaration
 }
 
 // send executes SEND.
@@ -49,7 +50,7 @@ func (s *session) send(f *frame.Frame, receipt string) error {
 		}
 	}
 	if len(places) == 1 && !o.remove {
-		return s.core.Publish(s.ctx, o.message, done)
+		return s.core.PublishTo(s.ctx, o.message, o.queue.config(), done)
 	}
 	return s.core.Commit(s.ctx, core.Transaction{Sends: o.copies(places)}, func(err error) { done(core.Published{}, err) })
 }
@@ -102,6 +103,9 @@ func (s *session) compose(o *outgoing, f *frame.Frame) ([]place, error) {
 	}
 	if !o.seen.has(hDestination) {
 		return nil, fmt.Errorf("there is no destination header: %w", core.ErrInvalid)
+	}
+	if err := o.queue.finish(); err != nil {
+		return nil, err
 	}
 	if err := o.schedule(); err != nil {
 		return nil, err
@@ -168,7 +172,9 @@ func (o *outgoing) set(k header, name, value string) (err error) {
 		err = o.retain(name, value)
 	case hDelay, hTime, hPeriod, hRepeat, hCron:
 		err = o.later(k, name, value)
-	default: // receipt and content-length are done with, the rest is not the client's to say
+	case hReceipt, hContentLength, hReserved: // done with, or not the client's to say
+	default:
+		err = o.queue.set(k, name, value)
 	}
 	return err
 }

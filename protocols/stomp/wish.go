@@ -23,10 +23,7 @@ type wish struct {
 	priority             int
 	browse, silent       bool
 	retained             core.RetainedMode
-	queue                core.QueueConfig
-	declares             bool // some header says how the queue is to be
-	deadExchange         string
-	deadKey              string
+	queue                declaration
 	seen                 seen
 }
 
@@ -53,16 +50,16 @@ func (s *session) wish(f *frame.Frame) (*wish, error) {
 	}
 	subscribing := f.Command != frame.Unsubscribe && f.Command != "UNSUB"
 	switch {
-	case !w.seen.has(hID) && s.version != frame.V10 && (subscribing || w.subscriptionName == ""):
+	case w.id == "" && s.version != frame.V10 && (subscribing || w.subscriptionName == ""):
 		return nil, fmt.Errorf("there is no id header: %w", core.ErrInvalid)
-	case w.destination == "" && (subscribing || !w.seen.has(hID) && w.subscriptionName == ""):
+	case w.destination == "" && (subscribing || w.id == "" && w.subscriptionName == ""):
 		return nil, fmt.Errorf("there is no destination header: %w", core.ErrInvalid)
 	}
 	w.key = w.id
-	if !w.seen.has(hID) {
+	if w.id == "" {
 		w.key = "\x00" + w.destination
 	}
-	return w, w.deadLetters()
+	return w, w.queue.finish()
 }
 
 // set takes one header.
@@ -113,13 +110,8 @@ func (w *wish) set(k header, name, value string) (err error) {
 		if wanted, err = flag(name, value); !wanted {
 			w.retained = core.RetainedNever
 		}
-	case hDeadExchange:
-		w.deadExchange = value
-	case hDeadKey:
-		w.deadKey = value
 	default:
-		w.declares = true
-		err = declare(&w.queue, k, name, value)
+		err = w.queue.set(k, name, value)
 	}
 	return err
 }
@@ -163,64 +155,6 @@ func nameRank(name string) int {
 	}
 }
 
-// declare takes one header that says how a queue is to be.
-func declare(q *core.QueueConfig, k header, name, value string) (err error) {
-	var n int64
-	switch k {
-	case hQueueTTL:
-		q.TTL, err = millis(name, value)
-	case hQueueExpires:
-		q.ExpiresIdle, err = millis(name, value)
-	case hMaxPriority:
-		n, err = number(name, value, 0, 255)
-		q.Priorities = n > 0
-	case hMaxLength:
-		n, err = number(name, value, 0, 1<<31-1)
-		q.MaxLength = int(n)
-	case hMaxBytes:
-		q.MaxBytes, err = number(name, value, 0, 1<<62)
-	case hDeliveryLimit:
-		n, err = number(name, value, -1, 1<<31-1)
-		q.MaxDeliveries = int(n)
-	case hOverflow:
-		switch value {
-		case "drop-head":
-			q.Overflow = "drop_head"
-		case "reject-publish":
-			q.Overflow = "reject"
-		case "reject-publish-dlx":
-			q.Overflow = "dead_letter"
-		default:
-			err = invalid(name, value, "drop-head, reject-publish or reject-publish-dlx")
-		}
-	default:
-	}
-	return err
-}
-
-// deadLetters turns RabbitMQ's exchange and routing key into a destination.
-func (w *wish) deadLetters() error {
-	if !w.seen.has(hDeadExchange) && !w.seen.has(hDeadKey) {
-		return nil
-	}
-	w.declares = true
-	switch {
-	case w.deadExchange == "amq.topic" && w.deadKey != "":
-		levels, err := RabbitMQ.topic(w.deadKey, dots, false)
-		if err != nil {
-			return err
-		}
-		w.queue.DeadLetter = "topic/" + levels
-	case w.deadExchange == "" && w.deadKey != "":
-		w.queue.DeadLetter = "queue/" + w.deadKey
-	case w.deadKey == "":
-		return invalid("x-dead-letter-routing-key", "", "the name of a queue, or of a topic with x-dead-letter-exchange:amq.topic")
-	default:
-		return invalid("x-dead-letter-exchange", w.deadExchange, "empty or amq.topic")
-	}
-	return nil
-}
-
 // apply tells a core subscription what the client wants of it.
 func (w *wish) apply(s *session, t *target, p *place) error {
 	c := &t.Subscription
@@ -231,7 +165,7 @@ func (w *wish) apply(s *session, t *target, p *place) error {
 	switch {
 	case !topical:
 		if w.autoDelete {
-			w.queue.AutoDelete, w.declares = true, true
+			w.queue.AutoDelete, w.queue.made = true, true
 		}
 	case p.group != "":
 		c.Group, c.Durable = p.group, true
@@ -248,9 +182,6 @@ func (w *wish) apply(s *session, t *target, p *place) error {
 		}
 		c.Group, c.Durable = w.id, !w.autoDelete
 	}
-	if w.declares {
-		q := w.queue
-		c.Queue = &q
-	}
+	c.Queue = w.queue.config()
 	return nil
 }
