@@ -371,7 +371,7 @@ func (p *parser) number(rest string) {
 	for n < len(rest) {
 		c := rest[n]
 		exponent := (c == '+' || c == '-') && n > 0 && (rest[n-1] == 'e' || rest[n-1] == 'E') && !strings.HasPrefix(rest, "0x")
-		if c != '.' && !exponent && !(c < utf8.RuneSelf && (unicode.IsDigit(rune(c)) || unicode.IsLetter(rune(c)))) {
+		if c != '.' && !exponent && (c >= utf8.RuneSelf || !unicode.IsDigit(rune(c)) && !unicode.IsLetter(rune(c))) {
 			break
 		}
 		n++
