@@ -51,6 +51,20 @@ func (t *Transport) Name() string { return t.name }
 // Stats returns what the listener has counted. It may be called at any time.
 func (t *Transport) Stats() Stats { return t.hub.Stats() }
 
+// Addr returns the bound address, nil before Listen.
+func (t *Transport) Addr() net.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.listener == nil {
+		return nil
+	}
+	return t.listener.Addr()
+}
+
+// AllowOrigins lets pages connect whose origin ours says yes to, beside those of the configuration: those
+// that the same program serves on another port. Call it before Serve.
+func (t *Transport) AllowOrigins(ours func(origin string) bool) { t.origins.ours = ours }
+
 // Listen implements core.Transport.
 func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
 	a, err := wire.ParseURI(t.cfg.URI, "ws", "wss")
