@@ -410,3 +410,31 @@ func TestConfigValidate(t *testing.T) {
 		t.Error("New takes an invalid Config")
 	}
 }
+
+// A client id is one client, whatever it speaks. What another protocol's session keeps for it is still
+// there after a visit by STOMP.
+func TestKeptSessionOfAnotherProtocol(t *testing.T) {
+	bubble(t, func(t *testing.T, h *house) {
+		login := core.Login{Protocol: "other", ClientID: "x", Expiry: time.Hour}
+		other, err := h.broker.Connect(t.Context(), login, func([]core.Delivery) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = other.Subscribe(t.Context(), &core.Subscription{ID: "s", Filter: "topic/a", Durable: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = other.Close()
+		p := h.login("1.2", "client-id:x")
+		p.do("DISCONNECT")
+		p.ended(nil)
+		other, err = h.broker.Connect(t.Context(), login, func([]core.Delivery) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if subs, ok := other.Resumed(); !ok || len(subs) != 1 {
+			t.Errorf("resumed %v, %d subscriptions; want the one that was kept", ok, len(subs))
+		}
+		_ = other.Close()
+	})
+}
