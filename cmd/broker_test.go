@@ -7,6 +7,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/engine/memory"
+	"github.com/wyemq/wye/protocols/mqtt"
 	"github.com/wyemq/wye/protocols/stomp"
 	"github.com/wyemq/wye/transports/tcp"
 	"github.com/wyemq/wye/transports/websocket"
@@ -29,7 +30,9 @@ func startBroker(t testing.TB) running {
 	must(err)
 	st, err := stomp.New(b, stomp.DefaultConfig(), log)
 	must(err)
-	mux, err := core.NewMux(log, st)
+	mt, err := mqtt.New(b, mqtt.DefaultConfig(), log)
+	must(err)
+	mux, err := core.NewMux(log, st, mt)
 	must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/engine/memory"
+	"github.com/wyemq/wye/protocols/mqtt"
 	"github.com/wyemq/wye/protocols/stomp"
 	"github.com/wyemq/wye/transports/websocket"
 )
@@ -105,7 +106,11 @@ func benchProtocols(b *testing.B, broker *core.Broker, log *slog.Logger) []core.
 	if err != nil {
 		b.Fatal(err)
 	}
-	return []core.Protocol{s}
+	m, err := mqtt.New(broker, mqtt.DefaultConfig(), log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return []core.Protocol{s, m}
 }
 
 // masked returns a client's frame with the payload, masked with zeros.

@@ -103,7 +103,7 @@ func (p *program) graph() fx.Option {
 			Log:      p.stderr,
 		}),
 		corefx.Module(), shipped(), fx.Options(p.plugins...),
-		fx.NopLogger, // what goes wrong is returned
+		fx.NopLogger, // its errors are returned, and told once
 		fx.StartTimeout(startTimeout),
 	)
 }
@@ -121,7 +121,8 @@ func (p *program) serve(ctx context.Context) error {
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
 	}
-	start, cancel := context.WithTimeout(ctx, app.StartTimeout())
+	// Not ctx itself: fx would leave a start behind that a signal interrupts. The stop follows it.
+	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), app.StartTimeout())
 	err := app.Start(start)
 	cancel()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/core/engine/memory"
+	"github.com/wyemq/wye/protocols/mqtt"
 	"github.com/wyemq/wye/protocols/stomp"
 	"github.com/wyemq/wye/transports/tcp"
 	"github.com/wyemq/wye/transports/websocket"
@@ -20,6 +21,8 @@ func defaults() corefx.Defaults {
 			"websocket.uri":   "ws://127.0.0.1:61614",
 			"stomp.uri":       "tcp://127.0.0.1:61613",
 			"stomp.protocols": "stomp",
+			"mqtt.uri":        "tcp://127.0.0.1:1883",
+			"mqtt.protocols":  "mqtt",
 		},
 	}
 }
@@ -32,6 +35,8 @@ func shipped() fx.Option {
 		corefx.Transport(websocket.DefaultConfig, websocket.New, "ws", "wss"),
 		corefx.Transport(tcp.DefaultConfig, tcp.New, "tcp", "tls"),
 		corefx.Config("protocols.stomp", stomp.DefaultConfig), corefx.Protocol(stomp.New),
+		corefx.Config("protocols.mqtt", mqtt.DefaultConfig), corefx.Protocol(mqtt.New),
+		adminServer(),
 	)
 }
 

@@ -68,26 +68,34 @@ func (s *Sink) Unblock() {
 	s.cond.Broadcast()
 }
 
+// Wait returns the first delivery that was not returned yet; false: none came before timeout.
+func (s *Sink) Wait(timeout time.Duration) (core.Delivery, bool) {
+	ds := s.upTo(1, timeout)
+	if len(ds) == 0 {
+		return core.Delivery{}, false
+	}
+	return ds[0], true
+}
+
 // Next returns the first delivery that was not returned yet. It waits ten seconds, then the test fails.
 func (s *Sink) Next(t testing.TB) core.Delivery {
 	t.Helper()
-	ds := s.NextN(t, 1)
-	return ds[0]
+	return s.NextN(t, 1)[0]
 }
 
 // NextN returns the next n deliveries, as Next does.
 func (s *Sink) NextN(t testing.TB, n int) []core.Delivery {
 	t.Helper()
-	ds := s.upTo(n)
+	ds := s.upTo(n, wait)
 	if len(ds) < n {
 		t.Fatalf("got %d deliveries %s, want %d", len(ds), bodies(ds), n)
 	}
 	return ds
 }
 
-func (s *Sink) upTo(n int) []core.Delivery {
-	limit := time.Now().Add(wait)
-	timer := time.AfterFunc(wait, func() {
+func (s *Sink) upTo(n int, timeout time.Duration) []core.Delivery {
+	limit := time.Now().Add(timeout)
+	timer := time.AfterFunc(timeout, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.cond.Broadcast()
@@ -113,7 +121,7 @@ func (s *Sink) Bodies(t testing.TB, n int) string {
 // them, and nothing more is there.
 func (s *Sink) Want(t testing.TB, want string) []core.Delivery {
 	t.Helper()
-	ds := s.upTo(len(strings.Fields(want)))
+	ds := s.upTo(len(strings.Fields(want)), wait)
 	if got := bodies(ds); got != want {
 		t.Fatalf("got %q, want %q", got, want)
 	}

@@ -24,6 +24,7 @@ type Peer struct {
 	holding  bool
 	held     []Message
 	halve    bool // send half of the next message, then lose the connection
+	tap      func(data []byte)
 }
 
 // Serve runs ServeConn of h, a [core.Protocol] or a [core.Mux], over a new pipe and finishes the
@@ -50,6 +51,9 @@ func (c *Peer) Send(k core.Kind, parts ...[]byte) error {
 	p := c.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if c.tap != nil {
+		c.tap(data)
+	}
 	if c.holding {
 		c.held = append(c.held, Message{k, data})
 		return nil
@@ -235,6 +239,13 @@ func (c *Peer) Waiting() int {
 	c.p.mu.Lock()
 	defer c.p.mu.Unlock()
 	return c.p.sentBytes + c.p.gatheredBytes
+}
+
+// told returns how many messages the broker has sent so far.
+func (c *Peer) told() uint64 {
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	return c.p.moved
 }
 
 // CloseSend says that nothing more will be sent, in good order; receiving goes on.

@@ -21,15 +21,16 @@ type memConn struct {
 	gone chan struct{} // closed by Close
 	eof  chan struct{} // closed by the client
 
-	mu       sync.Mutex
-	reason   error
-	closed   bool
-	deadline time.Time
-	moved    chan struct{} // closed when deadline changes
-	gathered []sentMessage
-	out      []sentMessage
-	loggedIn bool
-	rest     []byte // of a stream
+	mu        sync.Mutex
+	reason    error
+	closed    bool
+	deadline  time.Time
+	moved     chan struct{} // closed when deadline changes
+	gathered  []sentMessage
+	out       []sentMessage
+	loggedIn  bool
+	rest      []byte // of a stream
+	streamEnd error
 }
 
 type sentMessage struct {
@@ -82,6 +83,9 @@ func (c *memConn) next() ([]byte, error) {
 }
 
 func (c *memConn) NextReader() (core.Kind, io.Reader, error) {
+	if c.info.Stream && c.streamEnd != nil {
+		return 0, nil, c.streamEnd
+	}
 	if c.info.Stream {
 		return core.Binary, streamReader{c}, nil
 	}
@@ -95,6 +99,7 @@ func (r streamReader) Read(p []byte) (int, error) {
 	if len(r.c.rest) == 0 {
 		m, err := r.c.next()
 		if err != nil {
+			r.c.streamEnd = err
 			return 0, err
 		}
 		r.c.rest = m

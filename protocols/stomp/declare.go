@@ -68,23 +68,16 @@ func overflow(name, value string) (string, error) {
 	}
 }
 
-// finish turns exchange and routing key of dead letters into a destination.
+// finish turns exchange and routing key of dead letters into the name of a queue.
 func (d *declaration) finish() error {
 	switch {
 	case !d.dead:
 		return nil
-	case d.deadExchange == "amq.topic" && d.deadKey != "":
-		levels, err := RabbitMQ.topic(d.deadKey, dots, false)
-		if err != nil {
-			return err
-		}
-		d.DeadLetter = "topic/" + levels
-	case d.deadExchange == "" && d.deadKey != "":
-		d.DeadLetter = "queue/" + d.deadKey
+	case d.deadExchange != "":
+		return invalid("x-dead-letter-exchange", d.deadExchange, "empty: dead letters go to the queue of x-dead-letter-routing-key")
 	case d.deadKey == "":
-		return invalid("x-dead-letter-routing-key", "", "the name of a queue, or of a topic with x-dead-letter-exchange:amq.topic")
-	default:
-		return invalid("x-dead-letter-exchange", d.deadExchange, "empty or amq.topic")
+		return invalid("x-dead-letter-routing-key", "", "the name of a queue")
 	}
+	d.DeadLetter = "queue/" + d.deadKey
 	return nil
 }

@@ -40,7 +40,10 @@ func (s *session) refuse(err error, receipt string, fatal bool) error {
 	if errors.Is(err, core.ErrClosed) && s.core != nil && s.core.Err() != nil {
 		err = s.core.Err() // the session was ended: say why
 	}
-	fatal = fatal || s.p.cfg.CloseOnError || errors.Is(err, core.ErrClosed)
+	if s.ctx.Err() != nil && errors.Is(err, s.ctx.Err()) {
+		err = core.ErrShutdown
+	}
+	fatal = fatal || s.p.cfg.CloseOnError || errors.Is(err, core.ErrClosed) || errors.Is(err, core.ErrShutdown)
 	if fatal && !s.fatal.CompareAndSwap(nil, &err) {
 		return *s.fatal.Load()
 	}

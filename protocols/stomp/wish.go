@@ -50,13 +50,13 @@ func (s *session) wish(f *frame.Frame) (*wish, error) {
 	}
 	subscribing := f.Command != frame.Unsubscribe && f.Command != "UNSUB"
 	switch {
-	case !w.seen.has(hID) && s.version != frame.V10 && (subscribing || w.subscriptionName == ""):
+	case w.id == "" && s.version != frame.V10 && (subscribing || w.subscriptionName == ""):
 		return nil, fmt.Errorf("there is no id header: %w", core.ErrInvalid)
-	case w.destination == "" && (subscribing || !w.seen.has(hID) && w.subscriptionName == ""):
+	case w.destination == "" && (subscribing || w.id == "" && w.subscriptionName == ""):
 		return nil, fmt.Errorf("there is no destination header: %w", core.ErrInvalid)
 	}
 	w.key = w.id
-	if !w.seen.has(hID) {
+	if w.id == "" {
 		w.key = "\x00" + w.destination
 	}
 	return w, w.queue.finish()
