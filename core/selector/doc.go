@@ -14,7 +14,8 @@
 //
 // Logic has three values. What is missing, is of the wrong type or divides by zero is unknown; a message is
 // selected only when the whole expression is true. Integers are exact to 64 bits and divide as in Java
-// (7 / 2 is 3); a sum or product that overflows becomes a float. A header of 1e308 or beyond is no number.
+// (7 / 2 is 3); a sum or product that overflows becomes a float. A header of 1e308 or beyond, or of more than
+// 400 bytes, is no number.
 //
 // Names hold letters, digits, '_' and '$'; between letters also '.', ':' and '-', because headers are called
 // "content-type". Where the message has no header a-b, a-b is the difference of a and b; beside another

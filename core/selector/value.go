@@ -103,6 +103,9 @@ type number struct {
 	f     float64 // always
 }
 
+// maxNumber is the length in bytes of what is read as a number.
+const maxNumber = 400
+
 func exactly(i int64) number { return number{true, i, float64(i)} }
 
 func (n number) value() Value {
@@ -133,9 +136,11 @@ func (v Value) number() (number, bool) {
 
 // parseNumber reads a decimal number as headers and literals have it. Errors of strconv cost an
 // allocation, and values such as "2024-01-02" are common, so what is no number is found out first.
+//
+// A number longer than maxNumber is none: otherwise each of 5,000 comparisons would read all of a large header.
 func parseNumber(s string) (number, bool) {
 	digits := strings.TrimLeft(s, "+-")
-	if len(s)-len(digits) > 1 || digits == "" {
+	if len(s)-len(digits) > 1 || digits == "" || len(s) > maxNumber {
 		return number{}, false
 	}
 	whole, rest := leadingDigits(digits)
