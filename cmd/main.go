@@ -13,7 +13,6 @@ import (
 
 	"go.uber.org/dig"
 	"go.uber.org/fx"
-	"go.uber.org/fx/fxevent"
 
 	"github.com/wyemq/wye/core/config"
 	"github.com/wyemq/wye/core/corefx"
@@ -96,12 +95,7 @@ func (p *program) graph() fx.Option {
 			Log:      p.stderr,
 		}),
 		corefx.Module(), shipped(), fx.Options(p.plugins...),
-		fx.WithLogger(func(log *slog.Logger) fxevent.Logger {
-			l := &fxevent.SlogLogger{Logger: log}
-			l.UseLogLevel(slog.LevelDebug)
-			l.UseErrorLevel(slog.LevelDebug) // the error is returned and told once
-			return l
-		}),
+		fx.NopLogger, // its errors are returned, and told once
 		fx.StartTimeout(startTimeout),
 	)
 }

@@ -183,6 +183,9 @@ func slowConsumer(t *testing.T, s *Suite) {
 	if most := o.Buffer + o.Gather + 2*(size+1<<10); slow.peer.Waiting() > most {
 		t.Errorf("%d bytes wait for a client that does not read, the buffers hold %d", slow.peer.Waiting(), most)
 	}
+	if n := e.broker.Stats().Drops[core.ErrSlowConsumer.ID()]; n < rounds*outbox/4 {
+		t.Errorf("%d messages of %d were dropped for a client that does not read: the protocol has kept the others", n, rounds*outbox/2)
+	}
 	_, err, ok := slow.peer.Closed(o.WriteTimeout + soon)
 	if !ok || !errors.Is(err, core.ErrSlowConsumer) {
 		t.Errorf("ServeConn of a client that does not read returned %v (has returned: %v), want an error that wraps ErrSlowConsumer", err, ok)

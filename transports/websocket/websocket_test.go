@@ -238,6 +238,9 @@ func TestTooBig(t *testing.T) {
 	url, _ := start(t, cfg)
 	c := dial(t, url, "echo")
 	_ = c.WriteMessage(gorilla.BinaryMessage, make([]byte, 1001))
+	if _, b, err := c.ReadMessage(); err != nil || string(b) != "last words" {
+		t.Errorf("got %q, %v", b, err)
+	}
 	if _, _, err := c.ReadMessage(); !gorilla.IsCloseError(err, 1009) {
 		t.Errorf("got %v", err)
 	}
