@@ -162,7 +162,7 @@ type tab struct {
 	ctx context.Context
 }
 
-func openPage(t *testing.T, ctx context.Context, url string) *tab {
+func openPage(ctx context.Context, t *testing.T, url string) *tab {
 	t.Helper()
 	if err := chromedp.Listen(ctx, func(ev any) {
 		switch ev := ev.(type) {
@@ -184,9 +184,7 @@ func openPage(t *testing.T, ctx context.Context, url string) *tab {
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	if err := chromedp.Do(p.ctx, steps...); err != nil {
-		var text string
-		_ = chromedp.Do(p.ctx) // the page is still there, unless the browser is gone
-		text, _ = chromedp.Run(p.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll(".state-text, .frames")].map((e) => e.textContent).join("\n")`))
+		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll(".state-text, .frames")].map((e) => e.textContent).join("\n")`))
 		p.t.Fatalf("%v; the page says:\n%s", err, text)
 	}
 }
@@ -222,7 +220,7 @@ func TestDemoSTOMP(t *testing.T) {
 	ctx := browser(t)
 	for _, library := range []string{"modern", "classic"} {
 		t.Run(library, func(t *testing.T) {
-			p := openPage(t, ctx, url+"/demo/websocket")
+			p := openPage(ctx, t, url+"/demo/websocket")
 			p.do(chromedp.SetValue(chromedp.CSS("[name=library]"), library))
 			p.connect("stomp")
 			p.say("stomp", "hello, queue")
@@ -238,7 +236,7 @@ func TestDemoSTOMP(t *testing.T) {
 // TestDemoMQTT chats with Paho.
 func TestDemoMQTT(t *testing.T) {
 	url := startProgram(t)
-	p := openPage(t, browser(t), url+"/demo/mqtt")
+	p := openPage(browser(t), t, url+"/demo/mqtt")
 	p.connect("mqtt")
 	p.say("mqtt", "hello, topic")
 	p.hear("mqtt", 1, "hello, topic")
@@ -249,7 +247,7 @@ func TestDemoMQTT(t *testing.T) {
 // -artifacts there is a picture to look at.
 func TestDemoSideBySide(t *testing.T) {
 	url := startProgram(t)
-	p := openPage(t, browser(t), url+"/demo")
+	p := openPage(browser(t), t, url+"/demo")
 	p.do(chromedp.Click(chromedp.CSS(".connect-all")),
 		chromedp.WaitVisible(pane("stomp", "[data-state=subscribed]")), chromedp.WaitVisible(pane("mqtt", "[data-state=subscribed]")))
 	for i, m := range []struct{ from, text string }{
@@ -292,7 +290,7 @@ func TestDemoSaysWhy(t *testing.T) {
 	url := startProgram(t, "--set", "auth.anonymous=false")
 	ctx := browser(t)
 	for page, want := range map[string]string{"/demo/websocket": "1008 bad_credentials", "/demo/mqtt": "1008 bad_credentials"} {
-		p := openPage(t, ctx, url+page)
+		p := openPage(ctx, t, url+page)
 		p.do(chromedp.Click(chromedp.CSS(".settings [type=submit]")), chromedp.WaitVisible(chromedp.CSS("[data-state=failed]")))
 		state, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(".state-text")))
 		if err != nil || !strings.Contains(state, want) {
