@@ -184,9 +184,7 @@ func openPage(ctx context.Context, t *testing.T, url string) *tab {
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	if err := chromedp.Do(p.ctx, steps...); err != nil {
-		var text string
-		_ = chromedp.Do(p.ctx) // the page is still there, unless the browser is gone
-		text, _ = chromedp.Run(p.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll(".state-text, .frames")].map((e) => e.textContent).join("\n")`))
+		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll(".state-text, .frames")].map((e) => e.textContent).join("\n")`))
 		p.t.Fatalf("%v; the page says:\n%s", err, text)
 	}
 }

@@ -54,6 +54,16 @@ func (t *Transport) Addr() net.Addr {
 // Stats returns what the listener has counted. It may be called at any time.
 func (t *Transport) Stats() Stats { return t.hub.Stats() }
 
+// Addr returns the bound address, nil before Listen.
+func (t *Transport) Addr() net.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.listener == nil {
+		return nil
+	}
+	return t.listener.Addr()
+}
+
 // Listen implements core.Transport.
 func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
 	a, err := wire.ParseURI(t.cfg.URI, "tcp", "tls")
