@@ -36,6 +36,7 @@ func shipped() fx.Option {
 		corefx.Transport(tcp.DefaultConfig, tcp.New, "tcp", "tls"),
 		corefx.Config("protocols.stomp", stomp.DefaultConfig), corefx.Protocol(stomp.New),
 		corefx.Config("protocols.mqtt", mqtt.DefaultConfig), corefx.Protocol(mqtt.New),
+		adminServer(),
 	)
 }
 

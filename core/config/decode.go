@@ -71,6 +71,9 @@ func (d *decoder) section(o *object, raw any) {
 		v := settable(s.Default)
 		d.value(s.Key, v, raw, "", o.childNames())
 		d.validate(s.Key, v)
+		if s.Check != nil {
+			d.report(s.Key, s.Check(v.Interface()))
+		}
 		d.values[s.Key] = v.Interface()
 	}
 }
@@ -273,6 +276,11 @@ func (d *decoder) validate(key string, v reflect.Value) {
 			break
 		}
 	}
+	d.report(key, err)
+}
+
+// report takes errors of the section at key, which may or may not begin with it.
+func (d *decoder) report(key string, err error) {
 	for _, err := range flatten(err) {
 		text := err.Error()
 		if !strings.HasPrefix(text, key+".") && !strings.HasPrefix(text, key+":") {
@@ -288,7 +296,7 @@ func flatten(err error) []error {
 	if err == nil {
 		return nil
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // errors below a wrapping stay together
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, e := range joined.Unwrap() {
 			all = append(all, flatten(e)...)

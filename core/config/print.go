@@ -165,8 +165,8 @@ func scalarText(key string, v reflect.Value) string {
 
 // secret returns the text that stands for v if its type hides it: it prints itself, in logs too.
 func secret(v reflect.Value) (string, bool) {
-	_, log := v.Interface().(slog.LogValuer)
-	s, text := v.Interface().(fmt.Stringer)
+	_, log := reflect.TypeAssert[slog.LogValuer](v)
+	s, text := reflect.TypeAssert[fmt.Stringer](v)
 	if !log || !text || v.Kind() != reflect.String {
 		return "", false
 	}

@@ -16,8 +16,15 @@ var units = []struct {
 	name   string
 	factor int64
 }{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-	{"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"TiB", 1 << 40},
+	{"KB", 1e3},
+	{"MB", 1e6},
+	{"GB", 1e9},
+	{"TB", 1e12},
+	{"B", 1},
 }
 
 // isScalar says whether a value of type t is written as one word.
@@ -70,7 +77,7 @@ func kindOf(key string, t reflect.Type) string {
 // setScalar reads text into v.
 func setScalar(key string, v reflect.Value, text, enum string) error {
 	bad := fmt.Errorf("must be %s, is %q", kindOf(key, v.Type()), text)
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		if err := u.UnmarshalText([]byte(text)); err != nil {
 			return fmt.Errorf("%w, is %q", err, text)
 		}
@@ -127,7 +134,11 @@ func checkEnum(text, enum string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("must be one of %s, is %q", strings.ReplaceAll(enum, ",", ", "), text)
+	permitted := strings.ReplaceAll(strings.TrimPrefix(enum, ","), ",", ", ")
+	if strings.HasPrefix(enum, ",") {
+		permitted += ", or empty"
+	}
+	return fmt.Errorf("must be one of %s, is %q", permitted, text)
 }
 
 var errRange = errors.New("out of range")
@@ -158,7 +169,7 @@ func formatScalar(key string, v reflect.Value) string {
 	if s, ok := secret(v); ok {
 		return s
 	}
-	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+	if m, ok := reflect.TypeAssert[encoding.TextMarshaler](v); ok {
 		if text, err := m.MarshalText(); err == nil {
 			return string(text)
 		}

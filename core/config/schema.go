@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -99,7 +100,7 @@ func (g schemer) variants(sec *Section, key string) *schema {
 		then.Additional, then.Type, then.Description = nil, nil, ""
 		delete(then.Properties, sec.By)
 		test := &schema{Properties: map[string]*schema{sec.By: {Pattern: "^(" + strings.Join(v.Names, "|") + ")(:|$)"}}}
-		if !contains(v.Names, chosen) {
+		if !slices.Contains(v.Names, chosen) {
 			test.Required = []string{sec.By} // else it holds for the default too
 		}
 		s.AllOf = append(s.AllOf, &schema{If: test, Then: then})
@@ -115,15 +116,6 @@ func fieldText(sec *Section) string {
 		}
 	}
 	return ""
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // value is the schema of v, whose value is the default.

@@ -17,6 +17,8 @@ type Section struct {
 	// reported with the key of the section before them; each should begin with the key of the field
 	// and a colon. A tag enum:"a,b" lists the values permitted.
 	Default any
+	// Check does for a type without methods what Validate does. Nil: nothing.
+	Check func(value any) error
 	// Named makes the section a map: any number of things of that form, each under a name.
 	Named bool
 	// By names the field of Default that picks the variant: by its text up to the first colon, so

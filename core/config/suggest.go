@@ -21,7 +21,7 @@ func (d *decoder) reject(parent string, rest map[string]any, siblings []string) 
 }
 
 // explain says which key may have been meant: the nearest beside it, else one of that name
-// elsewhere.
+// elsewhere, else one spelled almost so.
 func (d *decoder) explain(u unknownKey) error {
 	key, from := join(u.parent, u.name), ""
 	if u.origin != "" {
@@ -30,11 +30,13 @@ func (d *decoder) explain(u unknownKey) error {
 	if name := nearest(u.name, u.siblings); name != "" {
 		return fmt.Errorf("%s: unknown key, did you mean %s?%s", key, join(u.parent, name), from)
 	}
-	if full := nearest(key, d.known); full != "" {
-		return fmt.Errorf("%s: unknown key, did you mean %s?%s", key, full, from)
-	}
 	for _, known := range d.known {
 		if last(known) == u.name {
+			return fmt.Errorf("%s: unknown key, did you mean %s?%s", key, known, from)
+		}
+	}
+	for _, known := range d.known {
+		if distance(key, known) <= 2 {
 			return fmt.Errorf("%s: unknown key, did you mean %s?%s", key, known, from)
 		}
 	}

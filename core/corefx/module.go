@@ -124,7 +124,7 @@ func newBroker(in brokerIn) (*core.Broker, error) {
 	o := core.Options{
 		Engine: in.Engine, Anonymous: auth.Anonymous, Version: in.Input.Version, Log: in.Log,
 		Limits: config.Get[core.Limits](in.Config, keyLimits),
-		Queues: config.Get[[]core.QueuePolicy](in.Config, keyQueues),
+		Queues: config.Get[QueueSettings](in.Config, keyQueues),
 	}
 	var errs [3]error
 	o.Authenticators, errs[0] = inOrder("auth.authenticators", auth.Authenticators, in.Authenticators)

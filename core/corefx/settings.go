@@ -1,10 +1,13 @@
 package corefx
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/core/destination"
 )
 
 // ListenerSettings are the keys of a listener that do not depend on its transport.
@@ -41,6 +44,53 @@ type LogSettings struct {
 	Format string `koanf:"format" enum:"text,json"`
 }
 
+// checkShutdown refuses what leaves no time.
+func checkShutdown(value any) error {
+	if t := value.(time.Duration); t <= 0 {
+		return fmt.Errorf("%s: must be positive, is %v", keyShutdown, t)
+	}
+	return nil
+}
+
+// QueueSettings is the section "queues".
+type QueueSettings []core.QueuePolicy
+
+// Validate names every policy that makes no sense.
+func (s QueueSettings) Validate() error {
+	var errs []error
+	for i, p := range s {
+		if err := destination.CheckFilter("queue/" + p.Match); err != nil {
+			errs = append(errs, fmt.Errorf("%d.match: %w", i, err))
+		}
+		c := p.Config
+		if c.MaxDeliveries < -1 {
+			errs = append(errs, fmt.Errorf("%d.max_deliveries: must be -1 or more, is %d", i, c.MaxDeliveries))
+		}
+		if d := c.DeadLetter; d != "" && d != "none" {
+			if err := destination.Check(d); err != nil {
+				errs = append(errs, fmt.Errorf("%d.dead_letter: must be a destination, none or empty: %w", i, err))
+			}
+		}
+		for _, f := range []struct {
+			key   string
+			value int64
+		}{
+			{"backoff", int64(c.Backoff)},
+			{"max_backoff", int64(c.MaxBackoff)},
+			{"ttl", int64(c.TTL)},
+			{"max_length", int64(c.MaxLength)},
+			{"max_bytes", c.MaxBytes},
+			{"expires_idle", int64(c.ExpiresIdle)},
+			{"prefetch", int64(c.Credit)},
+		} {
+			if f.value < 0 {
+				errs = append(errs, fmt.Errorf("%d.%s: must not be negative", i, f.key))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 const (
 	defaultShutdown = 15 * time.Second
 	keyListeners    = "listeners"
@@ -72,8 +122,8 @@ func coreSections(def Defaults, transports []TransportKind, engines []EngineKind
 		{Key: keyAuth, Default: AuthSettings{Anonymous: core.AnonymousLoopback}},
 		{Key: keyInterceptors, Default: []string(nil)},
 		{Key: keyLimits, Default: core.DefaultLimits()},
-		{Key: keyQueues, Default: []core.QueuePolicy(nil)},
+		{Key: keyQueues, Default: QueueSettings(nil)},
 		{Key: keyLog, Default: LogSettings{Level: "info", Format: "text"}},
-		{Key: keyShutdown, Default: defaultShutdown},
+		{Key: keyShutdown, Default: defaultShutdown, Check: checkShutdown},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/engine/memory"
@@ -110,6 +111,7 @@ func FuzzSession(f *testing.F) {
 			t.Fatal(err)
 		}
 		p.Sniff(in)
+		begun := time.Now()
 		feed, end := stomp.Feeder(p, newSink())
 		if feed([]byte("CONNECT\naccept-version:"+version+"\n\n\x00")) == nil {
 			_ = feed(in) // whatever it says, it must not panic
@@ -117,6 +119,9 @@ func FuzzSession(f *testing.F) {
 		end()
 		if err := broker.Close(context.Background()); err != nil {
 			t.Fatal(err)
+		}
+		if d := time.Since(begun); d > 2*time.Second {
+			t.Errorf("took %v", d)
 		}
 	})
 }

@@ -75,10 +75,11 @@ func (s *session) login(f *frame.Frame) error {
 	}
 	s.open(opened)
 	s.conn.LoggedIn()
-	if err := s.connected(beat); err != nil {
+	if err := s.connected(); err != nil {
 		return err
 	}
 	s.beat.start(s, beat)
+	s.p.log.Debug("client logged in", "conn", s.conn.Info().ID, "client", opened.ID(), "version", version.String())
 	return nil
 }
 
@@ -114,7 +115,7 @@ func (s *session) open(opened *core.Session) {
 }
 
 // connected answers a login. CONNECTED is never escaped, so that 1.0 clients can read it.
-func (s *session) connected(beat intervals) error {
+func (s *session) connected() error {
 	server := "wye"
 	if v := s.p.broker.Version(); v != "" {
 		server += "/" + v
@@ -125,7 +126,7 @@ func (s *session) connected(beat intervals) error {
 		b = frame.AppendHeader(b, frame.Raw, "session", s.core.ID())
 		b = frame.AppendHeader(b, frame.Raw, "server", server)
 		if s.version != frame.V10 {
-			b = frame.AppendHeader(b, frame.Raw, "heart-beat", beat.offer(s.p.cfg.HeartBeat))
+			b = frame.AppendHeader(b, frame.Raw, "heart-beat", offer(s.p.cfg.HeartBeat))
 		}
 		if name := s.core.Principal().Name; name != "" {
 			b = frame.AppendHeader(b, frame.Raw, "user-name", name)

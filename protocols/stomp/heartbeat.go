@@ -33,7 +33,7 @@ func parseHeartBeat(f *frame.Frame, v frame.Version) (intervals, error) {
 }
 
 // offer is the broker's own header.
-func (intervals) offer(h HeartBeat) string {
+func offer(h HeartBeat) string {
 	return strconv.FormatInt(h.Send.Milliseconds(), 10) + "," + strconv.FormatInt(h.Receive.Milliseconds(), 10)
 }
 
