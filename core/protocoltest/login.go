@@ -147,6 +147,15 @@ func denied(t *testing.T, s *Suite) {
 	}
 	try("subscribe denied", func(c *conn) error { return c.Subscribe(secret) })
 	try("publish denied", func(c *conn) error { return c.Publish(readonly, []byte("x")) })
+	if _, ok := s.Missing[Confirms]; !ok {
+		try("confirmed publish denied", func(c *conn) error {
+			err := c.confirmer().PublishConfirmed(readonly, []byte("x"))
+			if err == nil && !e.lacks(Refusals) {
+				t.Error("a publish that is denied was confirmed")
+			}
+			return err
+		})
+	}
 	e.publish(plain, &core.Message{Destination: secret, Body: []byte("for few")})
 	plain.Next(t)
 	others.exchange()
