@@ -228,8 +228,14 @@ func identity(t *testing.T, name string) {
 	}
 	for d := range strings.FieldsSeq(all) {
 		for _, to := range []struct{ kind, text string }{
-			{"", "/topic/x"}, {"", "topic/x"}, {"", "/topic/x/y"}, {"", "/exchange/amq.topic/x"}, {"", "/queue/x"},
-			{"topic", "x"}, {"topic", "/x"}, {"queue", "x"},
+			{"", "/topic/x"},
+			{"", "topic/x"},
+			{"", "/topic/x/y"},
+			{"", "/exchange/amq.topic/x"},
+			{"", "/queue/x"},
+			{"topic", "x"},
+			{"topic", "/x"},
+			{"queue", "x"},
 		} {
 			if d == "rabbitmq" && to.text == "/topic/x/y" {
 				continue

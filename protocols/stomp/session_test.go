@@ -356,9 +356,22 @@ func TestSniff(t *testing.T) {
 		prefix string
 		want   core.Verdict
 	}{
-		{"", core.More}, {"\n\r\n", core.More}, {"C", core.More}, {"CONNECT", core.More}, {"CONNECT\n", core.Yes}, {"\n\nCONNECT\r\n", core.Yes},
-		{"STOMP\naccept", core.Yes}, {"SEND\n", core.Yes}, {"SUBSCRIBE\nid", core.Yes}, {"UN", core.More}, {"CONNECT example.org:443 HTTP/1.1", core.No},
-		{"GET / HTTP/1.1", core.No}, {"\x10\x0c\x00\x04MQTT", core.No}, {"CONNECTED\n", core.No}, {"send\n", core.No}, {"\x16\x03\x01", core.No},
+		{"", core.More},
+		{"\n\r\n", core.More},
+		{"C", core.More},
+		{"CONNECT", core.More},
+		{"CONNECT\n", core.Yes},
+		{"\n\nCONNECT\r\n", core.Yes},
+		{"STOMP\naccept", core.Yes},
+		{"SEND\n", core.Yes},
+		{"SUBSCRIBE\nid", core.Yes},
+		{"UN", core.More},
+		{"CONNECT example.org:443 HTTP/1.1", core.No},
+		{"GET / HTTP/1.1", core.No},
+		{"\x10\x0c\x00\x04MQTT", core.No},
+		{"CONNECTED\n", core.No},
+		{"send\n", core.No},
+		{"\x16\x03\x01", core.No},
 	} {
 		if got := p.Sniff([]byte(c.prefix)); got != c.want {
 			t.Errorf("Sniff(%q) = %v, want %v", c.prefix, got, c.want)
