@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/wyemq/wye/core/engine"
@@ -18,6 +19,7 @@ type attachment struct {
 
 	entry *entry // direct
 
+	joining  sync.Mutex  // held until consumer is set: deliveries may come before Attach returns
 	bound    *boundQueue // queue
 	consumer *queue.Consumer
 	scratch  []Delivery
@@ -64,6 +66,8 @@ func (a *attachment) matches() func(*engine.Message) bool {
 
 // take queues what a queue hands over. The queue calls it from one goroutine at a time.
 func (a *attachment) take(ds []queue.Delivery) {
+	a.joining.Lock()   // and unlocked at once: it only waits for join
+	a.joining.Unlock() //nolint:staticcheck // see above
 	s := a.s
 	a.scratch = a.scratch[:0]
 	s.mu.Lock()

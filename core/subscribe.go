@@ -149,6 +149,8 @@ func (a *attachment) join(bq *boundQueue, old *attachment) error {
 	if sub.Ack == AckAuto {
 		credit = max(credit, autoCredit)
 	}
+	a.joining.Lock()
+	defer a.joining.Unlock()
 	consumer, err := bq.q.Attach(queue.ConsumerOptions{
 		Credit: credit, Window: a.s.window, Priority: sub.Priority, Exclusive: sub.Exclusive, Sole: sub.Sole,
 		Browse: sub.Browse, Match: a.matches(),

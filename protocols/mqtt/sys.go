@@ -41,7 +41,6 @@ func (p *Protocol) publishSys() {
 		topic string
 		value uint64
 	}{
-		{"uptime", uint64(p.broker.Uptime() / time.Second)},
 		{"clients/connected", uint64(s.Sessions)},
 		{"clients/disconnected", uint64(s.Kept)},
 		{"clients/total", uint64(s.Sessions + s.Kept)},
@@ -55,7 +54,8 @@ func (p *Protocol) publishSys() {
 	} {
 		p.inject(x.topic, strconv.FormatUint(x.value, 10))
 	}
-	p.inject("version", "wye "+p.broker.Version())
+	p.inject("uptime", strconv.FormatInt(int64(p.broker.Uptime()/time.Second), 10)+" seconds")
+	p.inject("version", "wye version "+p.broker.Version())
 }
 
 func (p *Protocol) inject(topic, value string) {

@@ -1,18 +1,16 @@
 package websocket
 
 import (
-	"bufio"
+	"bytes"
+	"compress/flate"
 	"context"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
-	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 
@@ -20,109 +18,125 @@ import (
 	"github.com/wyemq/wye/transports/internal/wire"
 )
 
+// Parts of a frame's first byte (RFC 6455, section 5.2).
+const (
+	final   = 0x80
+	rsv1    = 0x40 // compressed (RFC 7692, section 6)
+	opClose = 0x8
+	opPing  = 0x9
+	opPong  = 0xA
+)
+
+// controlSize is how many bytes a control frame may carry.
+const controlSize = 125
+
 // conn is an upgraded connection.
 type conn struct {
 	wire.Conn
-	ws     *websocket.Conn
-	nc     net.Conn
-	in     *wire.Reader
-	msg    message
-	closed atomic.Bool // a close frame was written
+	h     core.Handler
+	ws    *websocket.Conn
+	below below
+	msg   message
+	most  int64
+
+	deflate bool
+	pong    bool // one waits to be sent; belongs to the reader
+	peer    int  // the code of the peer's close frame; 0: there was none; belongs to the reader
 }
 
 var _ core.Conn = (*conn)(nil)
 
-// below is the net.Conn that gorilla works on: it reads through wire.Reader and writes through wire.Out.
-// gorilla writes the answer to the upgrade and control frames, each with one Write.
+// below is the net.Conn that gorilla works on. It reads ahead, and sends what gorilla writes: the answer to
+// the upgrade, and then only close frames, which are dropped, because Goodbye sends the one that counts.
 type below struct {
 	net.Conn
 	c      *conn
+	in     *wire.Reader
 	opened bool
+	err    error // of the last read: gorilla passes on its text only
 }
 
-// own makes nc the connection's. What the HTTP server has read ahead is nothing, or gorilla refuses.
-func (c *conn) own(nc net.Conn, _ *bufio.ReadWriter) net.Conn {
-	c.nc = nc
-	c.in = wire.NewReader(nc)
-	c.Take(nc)
-	return &below{Conn: nc, c: c}
+// take makes nc the connection's.
+func (c *conn) take(h *wire.Hub, nc net.Conn, info *core.ConnInfo) net.Conn {
+	_ = nc.SetDeadline(time.Time{}) // those of the HTTP server
+	c.Attach(h, nc, info)
+	c.below = below{Conn: nc, c: c, in: wire.NewReader(nc)}
+	return &c.below
 }
 
-func (b *below) Read(p []byte) (int, error) { return b.c.in.Read(p) }
+func (b *below) Read(p []byte) (int, error) {
+	if b.c.pong && b.in.Buffered() == 0 {
+		b.c.pong = false
+		_ = b.c.Flush() // a failure ends the reads
+	}
+	n, err := b.in.Read(p)
+	if err != nil {
+		b.err = err
+		return n, err
+	}
+	b.c.Heard(n)
+	return n, nil
+}
 
 func (b *below) Write(p []byte) (int, error) {
-	if b.opened && len(p) > 0 && p[0] == 0x88 && b.c.closed.Swap(true) {
-		return len(p), nil // one close frame is enough
+	if b.opened {
+		return len(p), nil
 	}
 	b.opened = true
+	b.c.deflate = bytes.Contains(p, []byte("\r\nSec-WebSocket-Extensions: permessage-deflate"))
 	if err := b.c.Append(p); err != nil {
 		return 0, err
 	}
 	return len(p), b.c.Flush()
 }
 
-// SetDeadline and SetWriteDeadline do nothing: wire.Out bounds its writes, wire.Conn the reads.
+// The deadlines are those of wire.Conn, not gorilla's.
 func (b *below) SetDeadline(time.Time) error      { return nil }
 func (b *below) SetWriteDeadline(time.Time) error { return nil }
 func (b *below) SetReadDeadline(time.Time) error  { return nil }
 
-func (c *conn) start(ws *websocket.Conn, state *tls.ConnectionState) {
+// open is called once after the upgrade.
+func (c *conn) open(ws *websocket.Conn) {
 	c.ws = ws
-	c.Info_.TLS = state
-	ws.SetPongHandler(func(string) error { c.Alive(); return nil })
-	answer := ws.PingHandler()
-	ws.SetPingHandler(func(data string) error { c.Alive(); return answer(data) })
+	ws.SetReadLimit(c.most)
+	ws.SetPongHandler(func(string) error { return nil }) // Heard has noted it
+	ws.SetPingHandler(func(data string) error {
+		c.pong = true
+		_ = c.Append([]byte{final | opPong, byte(len(data))}, []byte(data)) // a failure ends the reads
+		return nil
+	})
+	ws.SetCloseHandler(func(code int, _ string) error {
+		c.peer = code
+		return nil
+	})
 }
 
-// serve runs the protocol, then says goodbye.
-func (c *conn) serve(ctx context.Context, h core.Handler) error {
-	defer c.nc.Close()
-	err := h.ServeConn(ctx, c)
-	c.finish(err)
-	return err
+// Serve implements wire.Session.
+func (c *conn) Serve(ctx context.Context) error { return c.h.ServeConn(ctx, c) }
+
+// Goodbye implements wire.Session: the close frame (RFC 6455, section 5.5.1). A peer that closed the
+// connection gets its own code back.
+func (c *conn) Goodbye(err error) {
+	code, text := core.CloseCode(err), reason(err)
+	if err == nil && c.Ended() == nil && c.peer != 0 {
+		code, text = c.peer, ""
+	}
+	payload := websocket.FormatCloseMessage(code, text)
+	c.Leave(append([]byte{final | opClose, byte(len(payload))}, payload...))
 }
 
-// finish sends what is left and the close frame, and waits for the peer's, bounded by the linger: so
-// the last words arrive.
-func (c *conn) finish(err error) {
-	if errors.Is(err, core.ErrSlowConsumer) {
-		c.Hurry()
-	}
-	if !c.closed.Swap(true) {
-		text := websocket.FormatCloseMessage(core.CloseCode(err), closeText(err))
-		frame := append([]byte{0x88, byte(len(text))}, text...)
-		if c.Append(frame) != nil {
-			return
-		}
-	}
-	if c.Flush() != nil {
-		return
-	}
-	c.Linger()
-	for {
-		if _, _, err := c.ws.NextReader(); err != nil {
-			return
-		}
-	}
-}
-
-// closeText is the reason of a close frame: the stable id, then what happened, 123 bytes at most
-// (RFC 6455, section 5.5).
-func closeText(err error) string {
-	if err == nil || errors.Is(err, io.EOF) {
+// reason is the text of a close frame: the stable id, then what happened; 123 bytes at most.
+func reason(err error) string {
+	if err == nil {
 		return ""
 	}
-	id := core.ReasonID(err)
-	text := id + ": " + err.Error()
-	if len(text) > 123 {
-		text = strings.ToValidUTF8(text[:120], "") + "…"
+	const most, ellipsis = controlSize - 2, "…"
+	text := strings.ToValidUTF8(core.ReasonID(err)+": "+err.Error(), "?")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most-len(ellipsis)], "") + ellipsis
 	}
 	return text
 }
-
-// ping is what the clock of the listener does for each connection. It must not wait for a peer that does
-// not read.
-func ping(w *wire.Conn) { w.Beat([]byte{0x89, 0}) }
 
 // NextReader implements core.Conn.
 func (c *conn) NextReader() (core.Kind, io.Reader, error) {
@@ -131,85 +145,41 @@ func (c *conn) NextReader() (core.Kind, io.Reader, error) {
 	}
 	t, r, err := c.ws.NextReader()
 	if err != nil {
-		return 0, nil, c.readError(err)
+		return 0, nil, c.failed(err)
 	}
 	c.msg = message{c: c, r: r, text: t == websocket.TextMessage}
 	return core.Kind(t), &c.msg, nil
 }
 
-func (c *conn) readError(err error) error {
-	var ce *websocket.CloseError
+// failed says in the words of core why gorilla could not read. It ends all reads.
+func (c *conn) failed(err error) error {
+	if why := c.Ended(); why != nil {
+		return why
+	}
+	var closed *websocket.CloseError
+	var corrupt flate.CorruptInputError
 	switch {
-	case errors.As(err, &ce) && c.Ended() == nil:
-		switch ce.Code {
+	case c.peer != 0:
+		switch c.peer {
 		case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived:
 			return io.EOF
-		case websocket.CloseAbnormalClosure:
-			return io.ErrUnexpectedEOF
 		}
 		return fmt.Errorf("closed by the peer: %w", err)
-	case c.Ended() == nil && strings.HasPrefix(err.Error(), "websocket: "):
-		return fmt.Errorf("%w: %w", core.ErrInvalid, err)
-	default:
-		return c.ReadError(err)
+	case c.below.err != nil && !errors.Is(c.below.err, io.EOF):
+		return c.below.err
+	case c.below.err != nil || errors.As(err, &closed):
+		return io.ErrUnexpectedEOF // RFC 6455, section 7.1.5: 1006
+	case errors.Is(err, websocket.ErrReadLimit):
+		return c.Fail(tooBig(c.most))
+	case errors.As(err, &corrupt):
+		return c.Fail(fmt.Errorf("%w: %w", core.ErrInvalid, err))
+	default: // gorilla has found a frame that breaks the rules
+		return c.Fail(fmt.Errorf("%w: %s", core.ErrInvalid, strings.TrimPrefix(err.Error(), "websocket: ")))
 	}
 }
 
-// message reads one message, within the limits; text must be UTF-8 (RFC 6455, section 8.1).
-type message struct {
-	c     *conn
-	r     io.Reader
-	total int64
-	text  bool
-	part  [utf8.UTFMax]byte // of a character that was cut
-	cut   int
-}
-
-func (m *message) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	m.total += int64(n)
-	if lim := m.c.Received(n, m.total); lim != nil {
-		return 0, lim
-	}
-	if m.text && n > 0 && !m.valid(p[:n]) {
-		return 0, fmt.Errorf("text message: %w", core.ErrNotUTF8)
-	}
-	switch {
-	case errors.Is(err, io.EOF):
-		if m.cut > 0 {
-			return 0, fmt.Errorf("text message ends within a character: %w", core.ErrNotUTF8)
-		}
-		return n, io.EOF
-	case err != nil:
-		return n, m.c.readError(err)
-	}
-	return n, nil
-}
-
-// valid checks the next bytes of a text, and keeps the beginning of a character that is not complete.
-func (m *message) valid(p []byte) bool {
-	for m.cut > 0 && len(p) > 0 {
-		m.part[m.cut] = p[0]
-		m.cut++
-		p = p[1:]
-		if utf8.FullRune(m.part[:m.cut]) {
-			if r, size := utf8.DecodeRune(m.part[:m.cut]); r == utf8.RuneError && size <= 1 {
-				return false
-			}
-			m.cut = 0
-		}
-	}
-	end := len(p)
-	for back := 1; back < utf8.UTFMax && back <= len(p); back++ {
-		if utf8.RuneStart(p[len(p)-back]) {
-			if !utf8.FullRune(p[len(p)-back:]) {
-				end = len(p) - back
-			}
-			break
-		}
-	}
-	m.cut += copy(m.part[m.cut:], p[end:])
-	return utf8.Valid(p[:end])
+func tooBig(most int64) error {
+	return fmt.Errorf("message of more than %d bytes (max_message_size): %w", most, core.ErrTooBig)
 }
 
 // WriteMessage implements core.Conn: one frame, unmasked, gathered until Flush.
@@ -218,20 +188,30 @@ func (c *conn) WriteMessage(k core.Kind, parts ...[]byte) error {
 	for _, p := range parts {
 		n += len(p)
 	}
-	var head [10]byte
-	head[0] = 0x80 | byte(k)
-	size := 2
+	if c.deflate && n >= worthDeflating {
+		return c.writeDeflated(k, parts)
+	}
+	var head [headSize]byte
+	return c.Append(frameHead(&head, final|byte(k), n), parts...)
+}
+
+// headSize is that of the longest frame head without a mask.
+const headSize = 10
+
+// frameHead writes the head of a frame with n bytes (RFC 6455, section 5.2).
+func frameHead(head *[headSize]byte, first byte, n int) []byte {
+	head[0] = first
 	switch {
-	case n < 126:
+	case n <= controlSize:
 		head[1] = byte(n)
+		return head[:2]
 	case n < 1<<16:
 		head[1] = 126
 		binary.BigEndian.PutUint16(head[2:], uint16(n))
-		size = 4
+		return head[:4]
 	default:
 		head[1] = 127
 		binary.BigEndian.PutUint64(head[2:], uint64(n))
-		size = 10
+		return head[:10]
 	}
-	return c.Append(head[:size], parts...)
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/transports/internal/wire"
@@ -16,15 +17,15 @@ import (
 
 // Transport is a WebSocket listener. Make it with New.
 type Transport struct {
-	name string
-	cfg  Config
-	log  *slog.Logger
-	hub  wire.Hub
-	rule origins
+	name    string
+	cfg     Config
+	log     *slog.Logger
+	hub     wire.Hub
+	origins origins
+	proxies wire.Networks
 
 	mu       sync.Mutex
 	listener net.Listener
-	ctx      context.Context // of Serve or Handler; nil before
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -38,46 +39,62 @@ func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
 }
 
 func newTransport(name string, cfg Config, log *slog.Logger) *Transport {
-	t := &Transport{name: name, cfg: cfg, log: log.With("listener", name)}
-	t.hub = wire.Hub{Limits: cfg.Limits, Name: name, Log: t.log, PingEvery: cfg.PingInterval}
-	if cfg.PingInterval > 0 {
-		t.hub.Ping = ping
-	}
-	t.rule = newOrigins(cfg)
+	t := &Transport{name: name, cfg: cfg, log: log.With("listener", name), origins: newOrigins(cfg)}
+	t.proxies, _ = wire.ParseNetworks(cfg.TrustedProxies) // validated
+	t.hub.Limits, t.hub.Log, t.hub.PingEvery, t.hub.Ping = cfg.Limits, t.log, cfg.PingInterval, []byte{final | opPing, 0}
 	return t
 }
 
 // Name implements core.Transport.
 func (t *Transport) Name() string { return t.name }
 
-// Stats returns what the listener has counted.
-func (t *Transport) Stats() wire.Stats { return t.hub.Stats() }
+// Stats returns what the listener has counted. It may be called at any time.
+func (t *Transport) Stats() Stats { return t.hub.Stats() }
+
+// Addr returns the bound address, nil before Listen.
+func (t *Transport) Addr() net.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.listener == nil {
+		return nil
+	}
+	return t.listener.Addr()
+}
+
+// AllowOrigins lets pages connect whose origin ours says yes to, beside those of the configuration: those
+// that the same program serves on another port. Call it before Serve.
+func (t *Transport) AllowOrigins(ours func(origin string) bool) { t.origins.ours = ours }
 
 // Listen implements core.Transport.
 func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
-	scheme, addr, err := hostPort(t.cfg.URI)
+	a, err := wire.ParseURI(t.cfg.URI, "ws", "wss")
 	if err != nil {
 		return nil, fmt.Errorf("listeners.%s.uri: %w", t.name, err)
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	var cfg *tls.Config
+	if a.Scheme == "wss" {
+		if cfg, err = t.cfg.TLS.Config(t.log, "http/1.1"); err != nil {
+			return nil, fmt.Errorf("listeners.%s.%w", t.name, err)
+		}
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", a.HostPort)
 	if err != nil {
 		return nil, fmt.Errorf("listeners.%s.uri: listen on %s: %w", t.name, t.cfg.URI, err)
 	}
-	if scheme == "wss" {
-		cfg, err := t.cfg.TLS.Config()
-		if err != nil {
-			_ = l.Close()
-			return nil, fmt.Errorf("listeners.%s.%w", t.name, err)
-		}
+	addr := l.Addr()
+	if t.cfg.ProxyProtocol {
+		l = &wire.ProxyListener{Listener: l, Trusted: t.proxies, Timeout: t.cfg.Limits.LoginTimeout}
+	}
+	if cfg != nil {
 		l = tls.NewListener(l, cfg)
 	}
 	t.mu.Lock()
 	t.listener = l
 	t.mu.Unlock()
-	return l.Addr(), nil
+	return addr, nil
 }
 
-// Serve implements core.Transport.
+// Serve implements core.Transport. It is called once.
 func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
 	t.mu.Lock()
 	l := t.listener
@@ -85,50 +102,80 @@ func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
 	if l == nil {
 		return errors.New("websocket: Serve before Listen")
 	}
+	return t.ServeListener(ctx, l, h)
+}
+
+// ServeListener is Serve for a listener that was made elsewhere, as by systemd; it is closed at the end. TLS
+// and the PROXY protocol are that listener's business.
+func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t.hub.Start(ctx)
+	waiting := &waiting{most: handshakes(t.cfg.Limits.MaxConnections)}
 	srv := &http.Server{
-		Handler:           t.handler(ctx, h),
+		Handler:           newUpgrade(t, h),
 		ReadHeaderTimeout: t.cfg.Limits.LoginTimeout,
 		IdleTimeout:       t.cfg.Limits.LoginTimeout,
+		WriteTimeout:      t.cfg.Limits.LoginTimeout + t.cfg.Limits.WriteTimeout,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(t.log.Handler(), slog.LevelDebug),
+		ConnState:         waiting.state,
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
-	var err error
-	select {
-	case <-ctx.Done():
-		_ = srv.Close() // plain HTTP; upgraded connections are no longer the server's
-		<-served
-	case err = <-served:
-	}
-	done, cancel := context.WithCancel(ctx)
-	if err != nil {
+	var work sync.WaitGroup
+	work.Go(func() {
+		err := srv.Serve(l)
 		cancel()
-	}
-	t.hub.Run(done)
-	cancel()
-	if err != nil {
+		served <- err
+	})
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // plain HTTP; what is upgraded is no longer the server's
+	defer stop()
+	t.hub.Run()
+	work.Wait()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("listener %s: %w", t.name, err)
 	}
 	return nil
 }
 
-// Handler serves h as part of an application's own HTTP server, whatever the path. Connections end with ctx;
-// wait returns when they have ended.
-func Handler(ctx context.Context, cfg Config, h core.Handler, log *slog.Logger) (handler http.Handler, wait func()) {
-	t := newTransport("http", cfg, log)
-	done := make(chan struct{})
-	handler = t.handler(ctx, h)
-	go func() {
-		defer close(done)
-		t.hub.Run(ctx)
-	}()
-	return handler, func() { <-done }
+// waiting counts connections that are not upgraded. There may be some more of them than may be served,
+// because each is to be told why not; but not any number.
+type waiting struct {
+	most int64
+	n    atomic.Int64
 }
 
-// handler starts the clock when it is used by Serve's caller; it only upgrades.
-func (t *Transport) handler(ctx context.Context, h core.Handler) http.Handler {
-	u := &upgrade{t: t, h: h, ctx: ctx, known: h.Subprotocols()}
-	u.init()
-	return u
+// handshakes returns how many connections may be in the handshake.
+func handshakes(most int) int64 {
+	if most == 0 {
+		return 1 << 20
+	}
+	return int64(max(most/4, 256))
+}
+
+func (w *waiting) state(nc net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		if w.n.Add(1) > w.most {
+			_ = nc.Close()
+		}
+	case http.StateHijacked, http.StateClosed:
+		w.n.Add(-1)
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// Handler serves h as part of an application's own HTTP server, on whatever path it is mounted. cfg.URI, TLS
+// and ProxyProtocol are not looked at. Connections end with ctx; wait returns when they have ended, bounded
+// by the shutdown timeout.
+func Handler(ctx context.Context, cfg Config, h core.Handler, log *slog.Logger) (handler http.Handler, wait func(), err error) {
+	cfg.ProxyProtocol = false
+	if err := cfg.validate("websocket"); err != nil {
+		return nil, nil, err
+	}
+	t := newTransport("http", cfg, log)
+	t.hub.Start(ctx)
+	var work sync.WaitGroup
+	work.Go(t.hub.Run)
+	return newUpgrade(t, h), work.Wait, nil
 }

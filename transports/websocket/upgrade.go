@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -18,32 +17,32 @@ import (
 	"github.com/wyemq/wye/transports/internal/wire"
 )
 
-// upgrade turns HTTP requests into connections.
+// upgrade turns HTTP requests into connections, or says why not.
 type upgrade struct {
-	t       *Transport
-	h       core.Handler
-	ctx     context.Context
-	known   []string
-	proxies []netip.Prefix
-	up      websocket.Upgrader
+	t     *Transport
+	h     core.Handler
+	known string
+	up    websocket.Upgrader
 }
 
-// gorillaBuffer is gorilla's own read buffer: frame heads. What is read ahead is in wire.Reader.
+var _ http.Handler = (*upgrade)(nil)
+
+// gorillaBuffer is gorilla's own read buffer: frame heads and control frames. What is read ahead is in
+// wire.Reader.
 const gorillaBuffer = 256
 
-func (u *upgrade) init() {
-	u.proxies, _ = u.t.cfg.proxies() // validated
-	u.up = websocket.Upgrader{
+func newUpgrade(t *Transport, h core.Handler) *upgrade {
+	return &upgrade{t: t, h: h, known: strings.Join(h.Subprotocols(), ", "), up: websocket.Upgrader{
 		ReadBufferSize:    gorillaBuffer,
 		WriteBufferSize:   gorillaBuffer,
-		WriteBufferPool:   &sync.Pool{},
+		WriteBufferPool:   &sync.Pool{},                             // never asked: gorilla writes no messages
 		CheckOrigin:       func(*http.Request) bool { return true }, // decided before
-		EnableCompression: u.t.cfg.Compression,
-		Error:             func(w http.ResponseWriter, _ *http.Request, status int, err error) { refuse(w, status, err.Error()) },
-	}
+		EnableCompression: t.cfg.Compression,
+		Error:             func(w http.ResponseWriter, _ *http.Request, status int, err error) { reply(w, status, err.Error()) },
+	}}
 }
 
-func refuse(w http.ResponseWriter, status int, text string) {
+func reply(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
@@ -53,115 +52,130 @@ func refuse(w http.ResponseWriter, status int, text string) {
 // ServeHTTP implements http.Handler. It returns as soon as the connection is upgraded, which lets the
 // HTTP server's goroutine and buffers go.
 func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		reply(w, http.StatusMethodNotAllowed, "This is a WebSocket endpoint: connect with GET.")
+		return
+	}
 	if !websocket.IsWebSocketUpgrade(r) {
 		u.help(w, r)
 		return
 	}
-	log := u.t.log.With("remote", r.RemoteAddr, "path", r.URL.Path)
-	if err := u.t.rule.check(r); err != nil {
-		log.Info("connection refused", "reason", "foreign_origin", "error", err)
-		refuse(w, http.StatusForbidden, err.Error())
+	remote := u.t.proxies.Client(peer(r.RemoteAddr), r.Header.Values("X-Forwarded-For"))
+	if err := u.t.origins.check(r); err != nil {
+		u.refuse(w, r, remote, http.StatusForbidden, "foreign_origin", err)
 		return
 	}
-	offered := websocket.Subprotocols(r)
-	chosen, ok := u.h.Select(offered)
-	if len(offered) > 0 && !ok {
-		err := fmt.Sprintf("none of the subprotocols offered (%s) is known here; known are: %s",
-			strings.Join(offered, ", "), strings.Join(u.known, ", "))
-		log.Info("connection refused", "reason", "unknown_subprotocol", "error", err)
-		refuse(w, http.StatusBadRequest, err)
+	offered := offers(r)
+	chosen := ""
+	if len(offered) > 0 {
+		var ok bool
+		if chosen, ok = u.h.Select(offered); !ok {
+			u.refuse(w, r, remote, http.StatusBadRequest, "unknown_subprotocol",
+				fmt.Errorf("none of the subprotocols offered (%s) is known here; known are: %s", strings.Join(offered, ", "), u.known))
+			return
+		}
+	}
+	if err := u.t.hub.Reserve(remote); err != nil {
+		u.full(w, r, remote, err)
 		return
 	}
-	c := &conn{}
-	taken := &hijacker{ResponseWriter: w, c: c}
+	u.accept(w, r, remote, chosen)
+}
+
+// accept hijacks the connection, for which there is a place in the hub.
+func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr, chosen string) {
+	c := &conn{h: u.h, most: u.t.cfg.Limits.MaxMessageSize}
 	info := u.info(r, chosen)
-	if err := u.t.hub.Admit(&c.Conn, nil, info); err != nil {
-		log.Warn("connection refused", "reason", core.ErrLimit.ID(), "error", err)
-		refuse(w, http.StatusServiceUnavailable, err.Error())
-		return
-	}
+	info.Remote = remote
 	head := http.Header{}
 	if chosen != "" {
 		head.Set("Sec-Websocket-Protocol", chosen)
 	}
-	ws, err := u.up.Upgrade(taken, r, head)
+	ws, err := u.up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) net.Conn { return c.take(&u.t.hub, nc, info) }}, r, head)
 	if err != nil {
-		u.t.hub.Leave(&c.Conn, fmt.Errorf("upgrade: %w: %w", core.ErrInvalid, err))
+		u.t.hub.Release(remote)
+		u.t.hub.Refuse(core.ErrInvalid.ID())
+		u.t.log.Debug("connection refused", "remote", remote, "reason", core.ErrInvalid.ID(), "error", err)
 		return
 	}
-	c.start(ws, r.TLS)
-	u.t.hub.Go(&c.Conn, func() error { return c.serve(u.ctx, u.h) })
+	c.open(ws)
+	u.t.hub.Serve(&c.Conn, c)
+}
+
+// refuse counts, logs and answers.
+func (u *upgrade) refuse(w http.ResponseWriter, r *http.Request, remote net.Addr, status int, reason string, err error) {
+	u.t.hub.Refuse(reason)
+	u.t.log.Info("connection refused", "remote", remote, "path", r.URL.Path, "reason", reason, "error", err)
+	reply(w, status, err.Error())
+}
+
+// full answers when the hub has no place.
+func (u *upgrade) full(w http.ResponseWriter, r *http.Request, remote net.Addr, err error) {
+	status := http.StatusServiceUnavailable
+	if limit := new(wire.LimitError); errors.As(err, &limit) && limit.PerAddress {
+		status = http.StatusTooManyRequests
+	}
+	u.t.log.Info("connection refused", "remote", remote, "path", r.URL.Path, "reason", core.ReasonID(err), "error", err)
+	w.Header().Set("Retry-After", "5")
+	reply(w, status, err.Error())
 }
 
 // help answers what is no WebSocket request.
 func (u *upgrade) help(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET")
-		refuse(w, http.StatusMethodNotAllowed, "This is a WebSocket endpoint: only GET is served.")
-		return
-	}
 	w.Header().Set("Upgrade", "websocket")
 	w.Header().Set("Connection", "Upgrade")
 	scheme := "ws"
 	if r.TLS != nil {
 		scheme = "wss"
 	}
-	refuse(w, http.StatusUpgradeRequired, fmt.Sprintf(
+	reply(w, http.StatusUpgradeRequired, fmt.Sprintf(
 		"This is the WebSocket endpoint of a message broker. Connect to %s://%s%s with one of these subprotocols: %s.",
-		scheme, r.Host, r.URL.Path, strings.Join(u.known, ", ")))
+		scheme, r.Host, r.URL.EscapedPath(), u.known))
+}
+
+// offers lists the subprotocols that the client offers: the header may be there several times
+// (RFC 6455, section 11.3.4).
+func offers(r *http.Request) []string {
+	var list []string
+	for _, v := range r.Header.Values("Sec-Websocket-Protocol") {
+		for s := range strings.SplitSeq(v, ",") {
+			if s = strings.TrimSpace(s); s != "" && !slices.Contains(list, s) {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
 }
 
 // kept are the headers that an Authenticator may need; the request itself is let go.
-var kept = []string{"Authorization", "Cookie", "Origin", "User-Agent"}
+var kept = [...]string{"Authorization", "Cookie", "Origin", "User-Agent"}
 
-func (u *upgrade) info(r *http.Request, chosen string) core.ConnInfo {
-	info := core.ConnInfo{
+// info copies what is kept, because the strings of a request share one piece of memory.
+func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
+	info := &core.ConnInfo{
 		ID: wire.NewID(), Listener: u.t.name, Transport: "websocket",
-		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), Remote: u.remote(r),
+		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), TLS: r.TLS,
+		Header: make(http.Header),
 	}
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		info.Local = a
 	}
 	for _, k := range kept {
-		if v := r.Header.Values(k); len(v) > 0 {
-			if info.Header == nil {
-				info.Header = make(http.Header)
-			}
-			for _, s := range v {
-				info.Header.Add(k, strings.Clone(s))
-			}
+		for _, v := range r.Header.Values(k) {
+			info.Header[k] = append(info.Header[k], strings.Clone(v))
 		}
 	}
 	return info
 }
 
-// remote returns the client's address: the rightmost of X-Forwarded-For that is no trusted proxy, if the
-// request comes from one.
-func (u *upgrade) remote(r *http.Request) net.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+// peer reads the address that the HTTP server gives.
+func peer(s string) net.Addr {
+	ap, err := netip.ParseAddrPort(s)
 	if err != nil {
-		return textAddr(r.RemoteAddr)
+		return textAddr(strings.Clone(s))
 	}
-	addr := peer.Addr().Unmap()
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for _, hop := range slices.Backward(hops) {
-		if !u.trusted(addr) {
-			break
-		}
-		next, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
-			break
-		}
-		addr = next.Unmap()
-	}
-	if addr == peer.Addr().Unmap() {
-		return net.TCPAddrFromAddrPort(peer)
-	}
-	return &net.TCPAddr{IP: addr.AsSlice(), Zone: addr.Zone()}
-}
-
-func (u *upgrade) trusted(a netip.Addr) bool {
-	return slices.ContainsFunc(u.proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
 }
 
 // textAddr is an address that is no IP address, as of a unix socket.
@@ -173,18 +187,14 @@ func (a textAddr) String() string { return string(a) }
 // hijacker hands gorilla a net.Conn of ours in the place of the server's.
 type hijacker struct {
 	http.ResponseWriter
-	c *conn
+	take func(net.Conn) net.Conn
 }
 
 // Hijack implements http.Hijacker.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	inner, ok := h.ResponseWriter.(http.Hijacker)
-	if !ok {
-		return nil, nil, errors.New("the HTTP server cannot hand over its connection (HTTP/2?)")
-	}
-	nc, rw, err := inner.Hijack()
+	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("the HTTP server cannot hand over its connection: %w", err)
 	}
-	return h.c.own(nc, rw), rw, nil
+	return h.take(nc), rw, nil
 }

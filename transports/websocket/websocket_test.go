@@ -176,6 +176,48 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Pages that the program itself serves on another port may connect; what else listens there may not.
+func TestAllowOrigins(t *testing.T) {
+	cfg := websocket.DefaultConfig()
+	cfg.URI = "ws://127.0.0.1:0"
+	tr, err := websocket.New("test", cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr.Addr() != nil {
+		t.Errorf("an address before Listen: %v", tr.Addr())
+	}
+	tr.AllowOrigins(func(origin string) bool { return origin == "http://127.0.0.1:8161" })
+	addr, err := tr.Listen(t.Context())
+	if err != nil || tr.Addr() != addr {
+		t.Fatalf("bound to %v, Addr says %v: %v", addr, tr.Addr(), err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- tr.Serve(ctx, echo{}) }()
+	for _, c := range []struct {
+		origins []string
+		ok      bool
+	}{
+		{[]string{"http://127.0.0.1:8161"}, true},
+		{[]string{"http://127.0.0.1:8162"}, false},
+		{[]string{"http://127.0.0.1:8161", "http://evil.example"}, false},
+	} {
+		d := gorilla.Dialer{Subprotocols: []string{"echo"}}
+		nc, _, err := d.Dial("ws://"+addr.String(), http.Header{"Origin": c.origins})
+		if (err == nil) != c.ok {
+			t.Errorf("origin %q: %v, want served: %v", c.origins, err, c.ok)
+		}
+		if err == nil {
+			_ = nc.Close()
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestInvalidUTF8(t *testing.T) {
 	url, _ := start(t, websocket.DefaultConfig())
 	c := dial(t, url, "echo")
@@ -196,6 +238,9 @@ func TestTooBig(t *testing.T) {
 	url, _ := start(t, cfg)
 	c := dial(t, url, "echo")
 	_ = c.WriteMessage(gorilla.BinaryMessage, make([]byte, 1001))
+	if _, b, err := c.ReadMessage(); err != nil || string(b) != "last words" {
+		t.Errorf("got %q, %v", b, err)
+	}
 	if _, _, err := c.ReadMessage(); !gorilla.IsCloseError(err, 1009) {
 		t.Errorf("got %v", err)
 	}

@@ -1,303 +1,254 @@
 package memory
 
 import (
-	"cmp"
-	"container/heap"
-	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/wyemq/wye/core/engine"
 )
 
-// log is one log and its owner's view. Engine.mu guards it.
+// lanes is how many there are: one for each priority.
+const lanes = 10
+
+// log is one log.
 type log struct {
 	e     *Engine
 	id    engine.LogID
-	opts  engine.LogOptions
-	open  bool
-	woken bool // Ready is about to be called for this group of batches
+	woken bool // Ready will be called for this group of batches; the committer's own
 
+	mu    sync.Mutex // of what follows
+	owner *owned     // nil: it is not open
+	pages pages
 	last  engine.Seq
-	live  map[engine.Seq]*record
-	lanes [10]lane // all in lanes[0] without Options.Lanes
-	later laterHeap
-	timer *time.Timer
+	depth uint64
 	bytes uint64
-	lost  chan struct{}
+	lane  [lanes]lane
+	later laterHeap // records that wait for their time
+	timer *time.Timer
 }
 
-type record struct {
-	seq        engine.Seq
-	msg        *engine.Message
-	handed     bool // was given out by Next, to some owner
-	deliveries uint32
-	gone       bool
-}
-
-// lane is records in order, readable from head on.
+// lane is the records of one priority that Next has not given yet; all are in the first when the owner did not ask for
+// lanes.
 type lane struct {
-	records []*record
-	head    int
+	cursor engine.Seq   // all before it are read, or not of the lane
+	unread int          // from cursor on
+	due    []engine.Seq // those that had to wait for their time
 }
 
-func (l *lane) push(r *record) { l.records = append(l.records, r) }
-
-// pop returns the next record that is not settled, or nil.
-func (l *lane) pop() *record {
-	for l.head < len(l.records) {
-		r := l.records[l.head]
-		l.records[l.head] = nil
-		l.head++
-		if l.head > 1024 && l.head*2 > len(l.records) {
-			n := copy(l.records, l.records[l.head:])
-			clear(l.records[n:])
-			l.records, l.head = l.records[:n], 0
-		}
-		if !r.gone {
-			return r
-		}
+// open returns nil when the log has an owner.
+func (l *log) open(o engine.LogOptions) *owned {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.owner != nil {
+		return nil
 	}
-	if l.head > 0 {
-		l.records, l.head = l.records[:0], 0
-		if cap(l.records) > 4096 {
-			l.records = nil
-		}
+	l.owner = &owned{l: l, o: o, lost: make(chan struct{})}
+	l.lane, l.later = [lanes]lane{}, nil
+	now := time.Now()
+	for seq, r := range l.pages.all(1) {
+		r.flags &^= read | waits
+		l.place(seq, r, now)
 	}
-	return nil
+	l.schedule()
+	return l.owner
 }
 
-func newLog(e *Engine, id engine.LogID) *log {
-	return &log{e: e, id: id, live: make(map[engine.Seq]*record), lost: make(chan struct{})}
+// place makes a new record readable, now or later.
+func (l *log) place(seq engine.Seq, r *record, now time.Time) bool {
+	if v := r.msg.Visible; !v.IsZero() && v.After(now) {
+		r.flags |= waits
+		l.later.push(waiting{v, seq})
+		return false
+	}
+	ln := l.laneOf(r.msg)
+	if ln.unread == 0 {
+		ln.cursor = seq
+	}
+	ln.unread++
+	return true
+}
+
+func (l *log) laneOf(m *engine.Message) *lane {
+	if l.owner == nil || !l.owner.o.Lanes {
+		return &l.lane[0]
+	}
+	return &l.lane[lanes-1-min(int(m.Priority), lanes-1)]
 }
 
 // append adds a record, and reports whether there is more to read.
 func (l *log) append(m *engine.Message) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.last++
-	r := &record{seq: l.last, msg: m}
-	l.live[r.seq] = r
+	r := l.pages.put(l.e, l.last)
+	r.msg, r.flags = m, live
+	l.depth++
 	l.bytes += uint64(len(m.Body))
-	if !m.Visible.IsZero() && m.Visible.After(time.Now()) {
-		heap.Push(&l.later, r)
+	if l.owner == nil {
+		return false
+	}
+	var now time.Time
+	if !m.Visible.IsZero() {
+		now = time.Now()
+	}
+	if !l.place(l.last, r, now) {
 		l.schedule()
 		return false
 	}
-	l.lane(r).push(r)
 	return true
 }
 
-func (l *log) lane(r *record) *lane {
-	if !l.opts.Lanes {
-		return &l.lanes[0]
+func (l *log) settle(seqs []engine.Seq) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, seq := range seqs {
+		if r := l.pages.get(seq); r != nil {
+			l.remove(seq, r)
+		}
 	}
-	return &l.lanes[9-min(r.msg.Priority, 9)]
 }
 
-// schedule sets the timer for the record that is visible first.
+// remove takes a live record out.
+func (l *log) remove(seq engine.Seq, r *record) {
+	if r.flags&(read|waits) == 0 && l.owner != nil {
+		l.laneOf(r.msg).unread--
+	}
+	l.depth--
+	l.bytes -= uint64(len(r.msg.Body))
+	l.pages.clear(l.e, seq)
+}
+
+func (l *log) failed(seqs []engine.Seq) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, seq := range seqs {
+		if r := l.pages.get(seq); r != nil {
+			r.deliveries++
+		}
+	}
+}
+
+// next appends to out what can be read.
+func (l *log) next(out []engine.Record, most, maxBytes int) []engine.Record {
+	bytes := 0
+	for i := range l.lane {
+		ln := &l.lane[i]
+		for len(out) < most && bytes < maxBytes {
+			seq, r := l.first(ln)
+			if r == nil {
+				break
+			}
+			bytes += len(r.msg.Body)
+			out = append(out, engine.Record{
+				Seq: seq, Msg: r.msg, Redelivered: r.flags&handed != 0, Deliveries: r.deliveries,
+			})
+		}
+	}
+	return out
+}
+
+// first takes the first unread record of a lane.
+func (l *log) first(ln *lane) (engine.Seq, *record) {
+	for len(ln.due) > 0 {
+		seq := ln.due[0]
+		ln.due = ln.due[1:]
+		if r := l.pages.get(seq); r != nil {
+			r.flags = r.flags&^waits | read
+			return seq, r
+		}
+	}
+	ln.due = nil
+	if ln.unread == 0 {
+		return 0, nil
+	}
+	for seq, r := range l.pages.all(ln.cursor) {
+		if r.flags&(read|waits) == 0 && l.laneOf(r.msg) == ln {
+			r.flags |= read
+			ln.cursor = seq + 1
+			ln.unread--
+			return seq, r
+		}
+	}
+	return 0, nil
+}
+
+// schedule sets the timer for the record that is readable first.
 func (l *log) schedule() {
 	if l.timer != nil {
 		l.timer.Stop()
 		l.timer = nil
 	}
-	if len(l.later) == 0 || !l.open {
-		return
+	if len(l.later) > 0 && l.owner != nil {
+		l.timer = time.AfterFunc(time.Until(l.later[0].until), l.arrive)
 	}
-	l.timer = time.AfterFunc(time.Until(l.later[0].msg.Visible), l.due)
 }
 
-func (l *log) due() {
-	l.e.mu.Lock()
+// arrive is called when records have become readable.
+func (l *log) arrive() {
+	l.mu.Lock()
 	now := time.Now()
-	moved := false
-	for len(l.later) > 0 && !l.later[0].msg.Visible.After(now) {
-		r, _ := heap.Pop(&l.later).(*record)
-		if !r.gone {
-			l.lane(r).push(r)
-			moved = true
+	var ready func()
+	for l.owner != nil && len(l.later) > 0 && !l.later[0].until.After(now) {
+		w := l.later.pop()
+		if r := l.pages.get(w.seq); r != nil {
+			ln := l.laneOf(r.msg)
+			ln.due = append(ln.due, w.seq)
+			ready = l.owner.o.Ready
 		}
 	}
 	l.schedule()
-	ready := l.opts.Ready
-	open := l.open
-	l.e.mu.Unlock()
-	if moved && open && ready != nil {
+	l.mu.Unlock()
+	if ready != nil {
 		ready()
 	}
 }
 
-func (l *log) settle(seq engine.Seq) {
-	r := l.live[seq]
-	if r == nil {
-		return
-	}
-	r.gone = true
-	l.bytes -= uint64(len(r.msg.Body))
-	r.msg = tombstone(r.msg)
-	delete(l.live, seq)
-}
-
-// tombstone keeps of a settled message what heap and lanes may still look at.
-func tombstone(m *engine.Message) *engine.Message {
-	return &engine.Message{Visible: m.Visible, Priority: m.Priority}
-}
-
-// reopen positions the log at its first unsettled record.
-func (l *log) reopen(o engine.LogOptions) {
-	l.opts, l.open = o, true
-	l.lost = make(chan struct{})
-	l.lanes = [10]lane{}
-	l.later = nil
-	now := time.Now()
-	for _, r := range l.sorted() {
-		if r.msg.Visible.After(now) {
-			heap.Push(&l.later, r)
-		} else {
-			l.lane(r).push(r)
+// purge takes out everything but keep.
+func (l *log) purge(keep []engine.Seq) (records, bytes uint64) {
+	slices.Sort(keep)
+	records, bytes = l.depth, l.bytes
+	for seq, r := range l.pages.all(1) {
+		if _, kept := slices.BinarySearch(keep, seq); !kept {
+			l.remove(seq, r)
 		}
 	}
-	l.schedule()
-}
-
-func (l *log) sorted() []*record {
-	all := make([]*record, 0, len(l.live))
-	for _, r := range l.live {
-		all = append(all, r)
+	if l.depth == 0 {
+		l.later = nil
+		l.schedule()
 	}
-	slices.SortFunc(all, func(a, b *record) int { return cmp.Compare(a.seq, b.seq) })
-	return all
+	return records - l.depth, bytes - l.bytes
 }
 
 func (l *log) stats() engine.Stats {
-	s := engine.Stats{Depth: uint64(len(l.live)), Bytes: l.bytes, EndSeq: l.last + 1, FirstSeq: l.last + 1}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := engine.Stats{Depth: l.depth, Bytes: l.bytes, FirstSeq: l.last + 1, EndSeq: l.last + 1}
+	for seq := range l.pages.all(1) {
+		s.FirstSeq = seq
+		break
+	}
 	return s
 }
 
+// drop forgets everything.
 func (l *log) drop() {
-	if l.timer != nil {
-		l.timer.Stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.owner != nil {
+		close(l.owner.lost)
+		l.owner = nil
 	}
-	if l.open {
-		close(l.lost)
-	}
-	l.open, l.live, l.lanes, l.later = false, make(map[engine.Seq]*record), [10]lane{}, nil
+	l.pages, l.lane, l.later, l.depth, l.bytes = pages{}, [lanes]lane{}, nil, 0, 0
+	l.schedule()
 }
 
-// ID implements engine.Log.
-func (l *log) ID() engine.LogID { return l.id }
-
-// Next implements engine.Log.
-func (l *log) Next(most, maxBytes int) ([]engine.Record, error) {
-	l.e.mu.Lock()
-	defer l.e.mu.Unlock()
-	if !l.open {
-		return nil, engine.ErrNotOwner
-	}
-	var out []engine.Record
-	bytes := 0
-	for i := range l.lanes {
-		for len(out) < most && (bytes < maxBytes || len(out) == 0) {
-			r := l.lanes[i].pop()
-			if r == nil {
-				break
-			}
-			out = append(out, engine.Record{Seq: r.seq, Msg: r.msg, Redelivered: r.handed, Deliveries: r.deliveries})
-			r.handed = true
-			bytes += len(r.msg.Body)
-		}
-	}
-	return out, nil
-}
-
-// Browse implements engine.Log.
-func (l *log) Browse(ctx context.Context, from engine.Seq, fn func(engine.Record) bool) error {
-	l.e.mu.Lock()
-	all := l.sorted()
-	recs := make([]engine.Record, 0, len(all))
-	for _, r := range all {
-		if r.seq >= from {
-			recs = append(recs, engine.Record{Seq: r.seq, Msg: r.msg, Redelivered: r.handed, Deliveries: r.deliveries})
-		}
-	}
-	l.e.mu.Unlock()
-	for _, r := range recs {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !fn(r) {
-			return nil
-		}
-	}
-	return nil
-}
-
-// Purge implements engine.Log.
-func (l *log) Purge(context.Context) (uint64, error) {
-	l.e.mu.Lock()
-	defer l.e.mu.Unlock()
-	if !l.open {
-		return 0, engine.ErrNotOwner
-	}
-	n := uint64(len(l.live))
-	l.live, l.lanes, l.later, l.bytes = make(map[engine.Seq]*record), [10]lane{}, nil, 0
-	return n, nil
-}
-
-// Stats implements engine.Log.
-func (l *log) Stats() engine.Stats {
-	l.e.mu.Lock()
-	defer l.e.mu.Unlock()
-	return l.stats()
-}
-
-// Lost implements engine.Log.
-func (l *log) Lost() <-chan struct{} {
-	l.e.mu.Lock()
-	defer l.e.mu.Unlock()
-	return l.lost
-}
-
-// Release implements engine.Log.
-func (l *log) Release(context.Context) error {
-	l.e.mu.Lock()
-	defer l.e.mu.Unlock()
-	if !l.open {
+// ready returns what the owner wants to have called.
+func (l *log) ready() func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.owner == nil {
 		return nil
 	}
-	l.open, l.opts.Ready = false, nil
-	if l.timer != nil {
-		l.timer.Stop()
-		l.timer = nil
-	}
-	return nil
-}
-
-// laterHeap orders records by the time they become visible, then by age.
-type laterHeap []*record
-
-func (h laterHeap) Len() int { return len(h) }
-
-func (h laterHeap) Less(i, j int) bool {
-	a, b := h[i], h[j]
-	if !a.msg.Visible.Equal(b.msg.Visible) {
-		return a.msg.Visible.Before(b.msg.Visible)
-	}
-	return a.seq < b.seq
-}
-
-func (h laterHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push implements heap.Interface.
-func (h *laterHeap) Push(x any) {
-	r, _ := x.(*record)
-	*h = append(*h, r)
-}
-
-// Pop implements heap.Interface.
-func (h *laterHeap) Pop() any {
-	old := *h
-	n := len(old) - 1
-	r := old[n]
-	old[n] = nil
-	*h = old[:n]
-	return r
+	return l.owner.o.Ready
 }

@@ -1,102 +1,215 @@
 package memory
 
 import (
+	"container/heap"
 	"context"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wyemq/wye/core/engine"
 )
 
-// retained is a trie by level. Engine.mu guards it.
+// retained is a trie by level.
 type retained struct {
-	e    *Engine
-	root leaf
+	mu      sync.RWMutex // of the trie and of expires
+	root    leaf
+	expires expiryHeap
+	size    int // topics that have a message
 }
 
+var _ engine.Retained = (*retained)(nil)
+
+// leaf is a level of a topic, and the message of the topic that ends there.
 type leaf struct {
+	parent   *leaf
+	level    string
 	children map[string]*leaf
 	msg      *engine.Message
+	place    int // in the heap of what expires, from 1; 0: not there
 }
 
-func (r *retained) set(topic string, m *engine.Message) { r.root.set(topic, false, m) }
-
-// set returns whether the leaf is empty, and so of no use.
-func (l *leaf) set(rest string, over bool, m *engine.Message) bool {
-	if over {
-		l.msg = m
-	} else {
-		level, rest, more := strings.Cut(rest, "/")
+// set stores, or clears with nil. On the way it forgets a few of those that have expired.
+func (r *retained) set(topic string, m *engine.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for n := 0; n < 4 && len(r.expires) > 0 && expired(r.expires[0].msg, now); n++ {
+		r.store(r.expires[0], nil)
+	}
+	l := &r.root
+	for level := range strings.SplitSeq(topic, "/") {
 		c := l.children[level]
 		if c == nil {
 			if m == nil {
-				return false
+				return
 			}
 			if l.children == nil {
 				l.children = make(map[string]*leaf)
 			}
-			c = new(leaf)
-			l.children[level] = c
+			c = &leaf{parent: l, level: strings.Clone(level)}
+			l.children[c.level] = c
 		}
-		if c.set(rest, !more, m) {
-			delete(l.children, level)
-		}
+		l = c
 	}
-	return l.msg == nil && len(l.children) == 0
+	r.store(l, m)
 }
 
-// Match implements engine.Retained. What matches is gathered under the lock, fn is called without it.
+// store puts m into l, and takes l out of the trie when nothing is left in it.
+func (r *retained) store(l *leaf, m *engine.Message) {
+	if l.place > 0 {
+		heap.Remove(&r.expires, l.place-1)
+	}
+	if l.msg != nil {
+		r.size--
+	}
+	if m != nil {
+		r.size++
+	}
+	l.msg = m
+	if m != nil && !m.Expires.IsZero() {
+		heap.Push(&r.expires, l)
+	}
+	for l.msg == nil && len(l.children) == 0 && l.parent != nil {
+		delete(l.parent.children, l.level)
+		l = l.parent
+	}
+}
+
+// Len implements engine.Retained.
+func (r *retained) Len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.size
+}
+
+func expired(m *engine.Message, now time.Time) bool {
+	return !m.Expires.IsZero() && !now.Before(m.Expires)
+}
+
+// Match implements engine.Retained. The lock is held for one level of one topic at a time, not while fn runs.
 func (r *retained) Match(ctx context.Context, filter string, fn func(*engine.Message) bool) error {
-	var found []*engine.Message
-	now := time.Now()
-	r.e.mu.Lock()
-	r.root.match(strings.Split(filter, "/"), now, &found)
-	r.e.mu.Unlock()
-	for _, m := range found {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !fn(m) {
-			return nil
-		}
-	}
-	return nil
+	w := walk{r: r, ctx: ctx, levels: strings.Split(filter, "/"), now: time.Now(), fn: fn}
+	w.visit(&r.root, w.closure([]int{0}))
+	return w.err
 }
 
-func (l *leaf) match(levels []string, now time.Time, found *[]*engine.Message) {
-	if len(levels) == 0 {
-		if l.msg != nil && (l.msg.Expires.IsZero() || now.Before(l.msg.Expires)) {
-			*found = append(*found, l.msg)
-		}
-		return
-	}
-	switch levels[0] {
-	case "#":
-		if len(levels) == 1 {
-			l.all(now, found)
-			return
-		}
-		l.match(levels[1:], now, found)
-		if len(levels) > 1 && levels[1] == "#" {
-			return
-		}
-		for _, c := range l.children {
-			c.match(levels, now, found)
-		}
-	case "+":
-		for _, c := range l.children {
-			c.match(levels[1:], now, found)
-		}
-	default:
-		if c := l.children[levels[0]]; c != nil {
-			c.match(levels[1:], now, found)
-		}
-	}
+// walk is one Match. At each leaf it knows which levels of the filter may come next, so that a filter with several '#'
+// finds a topic once.
+type walk struct {
+	r      *retained
+	ctx    context.Context //nolint:containedctx // of this one call
+	levels []string
+	now    time.Time
+	fn     func(*engine.Message) bool
+	err    error
 }
 
-func (l *leaf) all(now time.Time, found *[]*engine.Message) {
-	l.match(nil, now, found)
-	for _, c := range l.children {
-		c.all(now, found)
+// closure adds the places that are reached because '#' stands for no level at all. at is sorted.
+func (w *walk) closure(at []int) []int {
+	for i := 0; i < len(at); i++ {
+		if n := at[i]; n < len(w.levels) && w.levels[n] == "#" {
+			if k, found := slices.BinarySearch(at, n+1); !found {
+				at = slices.Insert(at, k, n+1)
+			}
+		}
 	}
+	return at
+}
+
+// step returns the places after one more level; nil: there is none.
+func (w *walk) step(at []int, level string) (next []int) {
+	for _, n := range at {
+		switch {
+		case n == len(w.levels):
+			continue
+		case w.levels[n] == "#":
+		case w.levels[n] == "+" || w.levels[n] == level:
+			n++
+		default:
+			continue
+		}
+		if len(next) == 0 || next[len(next)-1] < n {
+			next = append(next, n)
+		}
+	}
+	return w.closure(next)
+}
+
+// visit calls fn for what matches at l and below. It returns false when the walk is over.
+func (w *walk) visit(l *leaf, at []int) bool {
+	if w.err = w.ctx.Err(); w.err != nil {
+		return false
+	}
+	ends := at[len(at)-1] == len(w.levels)
+	m, children := w.look(l, at, ends)
+	if m != nil && !w.fn(m) {
+		return false
+	}
+	for _, c := range children {
+		if next := w.step(at, c.level); len(next) > 0 && !w.visit(c, next) {
+			return false
+		}
+	}
+	return true
+}
+
+// look returns the message at l, if the filter may end here, and the children that may match.
+func (w *walk) look(l *leaf, at []int, ends bool) (m *engine.Message, children []*leaf) {
+	w.r.mu.RLock()
+	defer w.r.mu.RUnlock()
+	if ends && l.msg != nil && !expired(l.msg, w.now) {
+		m = l.msg
+	}
+	for _, n := range at {
+		if n < len(w.levels) && (w.levels[n] == "+" || w.levels[n] == "#") {
+			children = make([]*leaf, 0, len(l.children))
+			for _, c := range l.children {
+				children = append(children, c)
+			}
+			return m, children
+		}
+	}
+	for _, n := range at {
+		if n < len(w.levels) {
+			if c := l.children[w.levels[n]]; c != nil && !slices.Contains(children, c) {
+				children = append(children, c)
+			}
+		}
+	}
+	return m, children
+}
+
+// expiryHeap orders leaves by the time their message expires.
+type expiryHeap []*leaf
+
+// Len implements heap.Interface.
+func (h *expiryHeap) Len() int { return len(*h) }
+
+// Less implements heap.Interface.
+func (h *expiryHeap) Less(i, j int) bool { return (*h)[i].msg.Expires.Before((*h)[j].msg.Expires) }
+
+// Swap implements heap.Interface.
+func (h *expiryHeap) Swap(i, j int) {
+	s := *h
+	s[i], s[j] = s[j], s[i]
+	s[i].place, s[j].place = i+1, j+1
+}
+
+// Push implements heap.Interface.
+func (h *expiryHeap) Push(x any) {
+	l, _ := x.(*leaf)
+	*h = append(*h, l)
+	l.place = len(*h)
+}
+
+// Pop implements heap.Interface.
+func (h *expiryHeap) Pop() any {
+	n := len(*h) - 1
+	l := (*h)[n]
+	(*h)[n] = nil
+	*h = (*h)[:n]
+	l.place = 0
+	return l
 }

@@ -1,6 +1,3 @@
-// Package queue dispatches one log to its consumers: credit, fairness, acknowledgements, redelivery,
-// priorities, selectors, message groups, expiry, limits, dead letters. It decides; the engine stores.
-// A queue has no goroutine while nothing happens.
 package queue
 
 import (
@@ -13,53 +10,61 @@ import (
 	"github.com/wyemq/wye/core/engine"
 )
 
-// ErrInUse refuses a consumer because of another one that wants to be alone.
-var ErrInUse = errors.New("the queue has a consumer that allows no other")
+var (
+	// ErrInUse refuses a consumer because of another one that wants to be alone.
+	ErrInUse = errors.New("the queue has a consumer that allows no other")
+	// ErrUnknown says that a record is not held by the consumer that settles it.
+	ErrUnknown = errors.New("not delivered to this consumer, or settled already")
+	// ErrClosed refuses what is asked of a queue that was closed or deleted.
+	ErrClosed = errors.New("the queue is closed")
+)
 
-// ErrUnknown says that a record is not held by the consumer that settles it.
-var ErrUnknown = errors.New("not delivered to this consumer, or settled already")
+// What Config.Overflow may say.
+const (
+	OverflowReject     = "reject"
+	OverflowDropHead   = "drop_head"
+	OverflowDeadLetter = "dead_letter"
+)
 
-// ErrClosed refuses what is asked of a queue that was closed or deleted.
-var ErrClosed = errors.New("the queue is closed")
+// Why a record left without being accepted.
+const (
+	reasonDeliveries = "max_deliveries"
+	reasonRejected   = "rejected"
+	reasonExpired    = "expired"
+	reasonLength     = "max_length"
+)
 
 // Config is how a queue behaves. Zero values mean what the comments say.
 type Config struct {
-	MaxDeliveries       int // 0: 10; -1: no limit
-	Backoff, MaxBackoff time.Duration
-	TTL                 time.Duration
-	MaxLength           int
-	MaxBytes            int64
-	Overflow            string // reject, drop_head, dead_letter
-	Priorities          bool
-	ExpiresIdle         time.Duration
-	AutoDelete          bool
-	ExpiredToDLQ        bool
+	MaxDeliveries int           // attempts before a record is a dead letter; 0: 10; < 0: no limit
+	Backoff       time.Duration // wait after the first nack, doubled at each; 0: none
+	MaxBackoff    time.Duration // most of it; 0: one minute
+	TTL           time.Duration // most a record may wait; 0: no limit
+	MaxLength     int           // records; 0: no limit
+	MaxBytes      int64         // body bytes; 0: no limit
+	Overflow      string        // "": reject
+	Priorities    bool          // order by priority from the start; else from the first record that has one
+	ExpiresIdle   time.Duration // Hooks.Idle after so long without consumers and Reserve; 0: never
+	AutoDelete    bool          // Hooks.Idle when the last consumer has left
+	ExpiredToDLQ  bool          // expired records are dead letters; else they are dropped
 }
 
-// Hooks are what a queue asks its owner.
+// Hooks are what a queue asks its owner. Each may be nil. None is called with a lock of the queue held, except Group.
 type Hooks struct {
-	// Dead returns the ops that store r elsewhere as a dead letter (nil: it is dropped); they go into the
-	// batch that settles it. reason: max_deliveries, rejected, expired, max_length.
+	// Dead returns the ops that store r elsewhere as a dead letter (nil: it is dropped); they go into the batch that
+	// settles r. attempts counts the failed ones. reason: max_deliveries, rejected, expired, max_length.
 	Dead func(r engine.Record, attempts int, reason string) []engine.Op
-	// Group returns the message group of m or "", and whether the group closes after it.
+	// Group returns the message group of m or "", and whether the group closes after it. It must not call the queue.
 	Group func(m *engine.Message) (key string, last bool)
-	// Dropped is told how many records left without being delivered or kept elsewhere.
+	// Dropped is told how many records left without being accepted or kept elsewhere.
 	Dropped func(reason string, n int)
-	// Idle is called once when the queue should be deleted: AutoDelete, ExpiresIdle.
+	// Idle is called once when the queue should be deleted: AutoDelete, ExpiresIdle. It must not wait for the queue's
+	// Close.
 	Idle func()
 }
 
-// What is read ahead of the consumers. With selectors more may be looked at: a consumer that finds nothing in the
-// window makes it grow up to selectorWindow, beyond which matching messages wait for the window to move.
-const (
-	windowItems    = 1024
-	windowBytes    = 8 << 20
-	selectorWindow = 100_000
-	batchItems     = 256
-	maxGroups      = 10_000
-)
-
-// Stats describes a queue.
+// Stats describes a queue. Ready counts records that are let in and neither handed out nor leaving, those included
+// that wait for their back-off or for their Append to be done.
 type Stats struct {
 	Ready, Unacked, Consumers int
 	Bytes                     int64
@@ -72,24 +77,38 @@ type Queue struct {
 	cfg   Config
 	hooks Hooks
 	log   engine.Log
+	lost  <-chan struct{}
+	runs  sync.WaitGroup // the runner, and discards under way
 
-	mu        sync.Mutex
-	lanes     [10]lane
-	waiting   []*item // nacked, until their back-off is over
-	more      bool    // the log may have more to read
-	depth     int     // messages that were let in and not settled
-	bytes     int64
-	unacked   int
-	consumers []*Consumer // in the order they are served: priority, then turn
-	groups    map[string]*Consumer
-	selectors int // consumers with Match
-	turn      int
-	expires   time.Time // the first expiry among what is ready
-	timer     *time.Timer
-	idleTimer *time.Timer
+	// io is held while the log is read or purged, never taken with mu held.
+	io sync.Mutex
 
-	used, running, again, closed bool
-	runs                         sync.WaitGroup
+	mu      sync.Mutex // of what follows
+	lanes   [lanes]line
+	ready   int   // items in all lanes
+	body    int64 // their bytes
+	more    bool  // the log may have more to read
+	mixed   bool  // priorities are in use
+	waiting backoffs
+	leaving map[engine.Seq]*item // taken out, their settlement is under way
+	leavingBytes,
+	bytes int64
+	depth     int // records that were let in and not settled
+	unacked   int // of them, those that are handed out
+	clock     clock
+	parted    map[engine.Seq]struct{} // what has left since the sweep under way began
+	dead      []condemned             // to be discarded by the runner
+	classes   []*class                // consumers by priority
+	browsers  []*Consumer
+	remains   []*Consumer // detached, with settlements under way
+	consumers int
+	selective int // consumers with Match
+	exclusive int // consumers that want everything
+	groups    groups
+	served    []*Consumer // scratch of the runner
+	ring      []*Consumer // scratch of the runner
+
+	running, again, purging, closed, told bool
 }
 
 // Open claims the log id and dispatches it.
@@ -100,40 +119,36 @@ func Open(ctx context.Context, eng engine.Engine, id engine.LogID, cfg Config, h
 	if cfg.MaxBackoff == 0 {
 		cfg.MaxBackoff = time.Minute
 	}
-	q := &Queue{id: id, eng: eng, cfg: cfg, hooks: h, more: true}
-	q.mu.Lock()
+	if cfg.Overflow == "" {
+		cfg.Overflow = OverflowReject
+	}
+	q := &Queue{id: id, eng: eng, cfg: cfg, hooks: h, more: true, mixed: cfg.Priorities}
+	q.mu.Lock() // the engine may call ready before Open has returned
 	defer q.mu.Unlock()
-	log, err := eng.Open(ctx, id, engine.LogOptions{Lanes: true, Ready: q.ready})
+	log, err := eng.Open(ctx, id, engine.LogOptions{Lanes: true, Ready: q.wake})
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", id, err)
 	}
-	q.log = log
+	q.log, q.lost = log, log.Lost()
 	s := log.Stats()
 	q.depth, q.bytes = int(s.Depth), int64(s.Bytes)
-	q.watchIdle()
+	q.clock.used, q.clock.unseen = time.Now(), s.Depth > 0
+	q.kick()
 	return q, nil
 }
 
 // ID returns the id of the log.
 func (q *Queue) ID() engine.LogID { return q.id }
 
-// ready is called by the engine when the log has more.
-func (q *Queue) ready() {
-	q.mu.Lock()
-	q.more = true
-	q.kick()
-	q.mu.Unlock()
-}
-
-// Reserve counts a message in before its Append is committed. With overflow reject a queue at its limit
-// refuses with an error wrapping engine.ErrFull; else it takes the message, and the oldest leave.
-func (q *Queue) Reserve(bytes int, _ uint8) error {
+// Reserve counts a message in before its Append is committed. With overflow reject a queue at its limit refuses with an
+// error wrapping engine.ErrFull; else the message is taken, and the oldest records that are not handed out leave.
+func (q *Queue) Reserve(bytes int, priority uint8) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return ErrClosed
 	}
-	if q.cfg.Overflow == "" || q.cfg.Overflow == "reject" {
+	if q.cfg.Overflow == OverflowReject {
 		switch {
 		case q.cfg.MaxLength > 0 && q.depth >= q.cfg.MaxLength:
 			return fmt.Errorf("%d messages are waiting, %d are permitted: %w", q.depth, q.cfg.MaxLength, engine.ErrFull)
@@ -143,106 +158,110 @@ func (q *Queue) Reserve(bytes int, _ uint8) error {
 	}
 	q.depth++
 	q.bytes += int64(bytes)
-	q.used = true
+	q.mixed = q.mixed || priority != engine.DefaultPriority
+	if q.cfg.ExpiresIdle > 0 {
+		q.clock.used = time.Now()
+	}
 	return nil
 }
 
 // Unreserve takes a Reserve back whose Append was not committed.
 func (q *Queue) Unreserve(bytes int) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.depth--
 	q.bytes -= int64(bytes)
-	q.mu.Unlock()
-}
-
-// over reports whether drop_head or dead_letter has to make room.
-func (q *Queue) over() bool {
-	if q.cfg.Overflow != "drop_head" && q.cfg.Overflow != "dead_letter" {
-		return false
-	}
-	return q.cfg.MaxLength > 0 && q.depth > q.cfg.MaxLength || q.cfg.MaxBytes > 0 && q.bytes > q.cfg.MaxBytes
 }
 
 // Stats returns what the queue holds.
 func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return Stats{Ready: q.depth - q.unacked, Unacked: q.unacked, Consumers: len(q.consumers), Bytes: q.bytes}
+	return Stats{
+		Ready: q.depth - q.unacked - len(q.leaving), Unacked: q.unacked, Consumers: q.consumers, Bytes: q.bytes,
+	}
 }
 
 // Purge drops what waits and is not handed out, and returns how much that was.
 func (q *Queue) Purge(ctx context.Context) (uint64, error) {
+	q.io.Lock()
+	defer q.io.Unlock()
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	if q.closed {
+		q.mu.Unlock()
 		return 0, ErrClosed
 	}
-	handed := make(map[engine.Seq]bool)
-	for _, c := range q.consumers {
-		for seq := range c.held {
-			handed[seq] = true
-		}
+	q.purging = true
+	keep := q.handed(nil)
+	for seq := range q.leaving {
+		keep = append(keep, seq)
 	}
-	var seqs []engine.Seq
-	var bytes int64
-	err := q.log.Browse(ctx, 0, func(r engine.Record) bool {
-		if !handed[r.Seq] {
-			seqs = append(seqs, r.Seq)
-			bytes += int64(len(r.Msg.Body))
-		}
-		return true
-	})
-	if err != nil || len(seqs) == 0 {
-		return 0, err
+	aside := q.setAside()
+	q.mu.Unlock()
+	n, bytes, err := q.log.Purge(ctx, keep...)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.purging = false
+	if err != nil {
+		q.restore(aside)
+		q.kick()
+		return 0, fmt.Errorf("purge %s: %w", q.id, err)
 	}
-	purged := make(map[engine.Seq]bool, len(seqs))
-	for _, seq := range seqs {
-		purged[seq] = true
-	}
+	q.depth -= int(n)
+	q.bytes -= int64(bytes)
+	q.kick()
+	return n, nil
+}
+
+// setAside takes everything out of the lanes and the back-off.
+func (q *Queue) setAside() []*item {
+	all := make([]*item, 0, q.ready+len(q.waiting))
 	for i := range q.lanes {
-		q.lanes[i].remove(func(it *item) bool { return purged[it.rec.Seq] })
+		all = q.lanes[i].appendTo(all)
+		q.lanes[i] = line{}
 	}
-	q.waiting = without(q.waiting, purged)
-	q.purging(purged)
-	q.depth -= len(seqs)
-	q.bytes -= bytes
-	q.eng.Commit(&engine.Batch{Ops: []engine.Op{{Kind: engine.Settle, Log: q.log, Seqs: seqs}}, Relaxed: true}, func(error) {})
-	return uint64(len(seqs)), nil
+	all = append(all, q.waiting...)
+	q.waiting, q.ready, q.body = nil, 0, 0
+	return all
 }
 
-func without(items []*item, gone map[engine.Seq]bool) []*item {
-	kept := items[:0]
-	for _, it := range items {
-		if !gone[it.rec.Seq] {
-			kept = append(kept, it)
-		}
-	}
-	clear(items[len(kept):])
-	return kept
-}
-
-// purging reads what the log still gives out of what was purged, so that it is not dispatched.
-func (q *Queue) purging(gone map[engine.Seq]bool) {
-	for q.more {
-		recs, err := q.log.Next(windowItems, windowBytes)
-		if err != nil || len(recs) == 0 {
-			q.more = false
-			return
-		}
-		for _, r := range recs {
-			if !gone[r.Seq] {
-				q.add(r)
+// handed adds the records that consumers have, those included whose settlement is under way.
+func (q *Queue) handed(seqs []engine.Seq) []engine.Seq {
+	add := func(c *Consumer) {
+		for _, s := range c.held.slots[c.held.head:] {
+			if s.it != nil {
+				seqs = append(seqs, s.seq)
 			}
 		}
 	}
+	for _, cl := range q.classes {
+		for _, c := range cl.members {
+			add(c)
+		}
+	}
+	for _, c := range q.remains {
+		add(c)
+	}
+	return seqs
 }
 
-// Close releases the log: the next owner finds everything that is unsettled.
+// Close releases the log: the next owner finds everything that is unsettled. It waits for the runner, so it must not be
+// called from Deliver or from a hook. Settlements that are under way should be done before.
 func (q *Queue) Close(ctx context.Context) error {
 	if !q.shut() {
 		return nil
 	}
-	return q.log.Release(ctx)
+	q.io.Lock()
+	defer q.io.Unlock()
+	q.mu.Lock()
+	handed := q.handed(nil)
+	for _, it := range q.setAside() {
+		if it.rec.Redelivered {
+			handed = append(handed, it.rec.Seq)
+		}
+	}
+	q.mu.Unlock()
+	return q.log.Release(ctx, handed...)
 }
 
 // Delete closes the queue and drops the log with all that is in it.
@@ -250,9 +269,12 @@ func (q *Queue) Delete(ctx context.Context) error {
 	if !q.shut() {
 		return nil
 	}
-	return errors.Join(q.log.Release(ctx), q.eng.Drop(ctx, q.id))
+	q.io.Lock()
+	defer q.io.Unlock()
+	return q.eng.Drop(ctx, q.id)
 }
 
+// shut ends the runner. It returns false when that was done before.
 func (q *Queue) shut() bool {
 	q.mu.Lock()
 	if q.closed {
@@ -260,37 +282,8 @@ func (q *Queue) shut() bool {
 		return false
 	}
 	q.closed = true
-	for _, t := range []*time.Timer{q.timer, q.idleTimer} {
-		if t != nil {
-			t.Stop()
-		}
-	}
+	q.clock.stop()
 	q.mu.Unlock()
 	q.runs.Wait()
 	return true
-}
-
-// watchIdle starts or stops the clock of ExpiresIdle. The caller holds mu.
-func (q *Queue) watchIdle() {
-	if q.idleTimer != nil {
-		q.idleTimer.Stop()
-		q.idleTimer = nil
-	}
-	if q.cfg.ExpiresIdle > 0 && len(q.consumers) == 0 && !q.closed && q.hooks.Idle != nil {
-		q.used = false
-		q.idleTimer = time.AfterFunc(q.cfg.ExpiresIdle, q.idle)
-	}
-}
-
-// idle is called when nobody has consumed for a while. Messages that came in meanwhile are use, too.
-func (q *Queue) idle() {
-	q.mu.Lock()
-	unused := !q.used && len(q.consumers) == 0 && !q.closed
-	if !unused {
-		q.watchIdle()
-	}
-	q.mu.Unlock()
-	if unused {
-		q.hooks.Idle()
-	}
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,202 +15,203 @@ import (
 	"github.com/wyemq/wye/core"
 )
 
+// Session is a connection as the Hub runs it; it embeds Conn.
+type Session interface {
+	// Serve runs the handler and returns its error. It is called once.
+	Serve(ctx context.Context) error
+	// Goodbye sends the last words, bounded by the linger. It is called once: when Serve has
+	// returned, or when Serve has not returned although the linger after Close has passed.
+	Goodbye(err error)
+}
+
 // Hub is the register of a listener's connections. It enforces what concerns all of them, and has one
-// clock for all of them.
+// clock for all of them: a connection costs no timer. Set the exported fields before the first use.
 type Hub struct {
 	Limits Limits
-	Name   string // of the listener
 	Log    *slog.Logger
-	// Ping is called for each connection about once a PingEvery; nil: never.
+	// PingEvery is how often Ping is sent to each connection; 0: never.
 	PingEvery time.Duration
-	Ping      func(*Conn)
+	Ping      []byte
 
-	received, sent atomic.Uint64
-	accepted       atomic.Uint64
+	now  atomic.Int64 // the clock, unix nanoseconds, as of the last tick; 0: it does not run
+	work sync.WaitGroup
 
 	mu       sync.Mutex
-	conns    map[*Conn]struct{}
+	ctx      context.Context // of Run; nil before
+	stopping bool
+	reserved int // connections, those in the making included
+	accepted uint64
+	in, out  uint64 // bytes of connections that have ended
+	conns    map[*Conn]Session
 	byAddr   map[string]int
 	ended    map[string]uint64
-	stopping bool
-	work     sync.WaitGroup
+	list     []*Conn // of the clock, used again
+	cutOff   bool
 }
 
-// Stats is what a listener has counted.
-type Stats struct {
-	Open              int
-	Accepted          uint64
-	BytesIn, BytesOut uint64
-	Ended             map[string]uint64 // by reason id
+// LimitError says why a connection is not admitted. It is an ErrLimit.
+type LimitError struct {
+	msg string
+	// PerAddress says that it is the address that has too many, not the listener.
+	PerAddress bool
 }
 
-// Refused says why a connection is not admitted.
-type Refused struct{ Msg string }
+func (e *LimitError) Error() string { return e.msg }
 
-func (r *Refused) Error() string { return r.Msg }
+// Unwrap returns core.ErrLimit.
+func (e *LimitError) Unwrap() error { return core.ErrLimit }
 
-// nextID numbers the connections of the process.
-var nextID atomic.Uint64
+// ids numbers connections. ConnInfo.ID is unique in the process, whatever the number of listeners, so
+// this is the process's.
+var ids atomic.Uint64
 
 // NewID returns the id of a new connection: "c17".
-func NewID() string { return "c" + strconv.FormatUint(nextID.Add(1), 10) }
+func NewID() string { return "c" + strconv.FormatUint(ids.Add(1), 10) }
 
-// Admit registers a connection, or refuses it with a *Refused, or core.ErrShutdown.
-func (h *Hub) Admit(c *Conn, nc net.Conn, info core.ConnInfo) error {
-	host := hostOf(info.Remote)
+// Reserve makes room for a connection from addr, which is nil when it is not known yet (see Readdress). The error is a *LimitError or ErrShutdown. Serve or
+// Release must follow.
+func (h *Hub) Reserve(addr net.Addr) error {
+	host, l := hostOf(addr), &h.Limits
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch l := h.Limits; {
+	err := error(nil)
+	switch {
+	case h.ctx == nil:
+		return fmt.Errorf("not started yet: %w", core.ErrUnavailable)
 	case h.stopping:
 		return core.ErrShutdown
-	case l.MaxConnections > 0 && len(h.conns) >= l.MaxConnections:
-		return &Refused{fmt.Sprintf("%d connections are open, which is all that is permitted (max_connections)", len(h.conns))}
-	case l.MaxConnectionsPerAddress > 0 && h.byAddr[host] >= l.MaxConnectionsPerAddress:
-		return &Refused{fmt.Sprintf("%d connections of %s are open, which is all that is permitted (max_connections_per_address)", h.byAddr[host], host)}
+	case l.MaxConnections > 0 && h.reserved >= l.MaxConnections:
+		err = &LimitError{msg: fmt.Sprintf("%d connections are open, which is all that is permitted (max_connections)", h.reserved)}
+	default:
+		err = h.claim(host)
 	}
-	if h.conns == nil {
-		h.conns, h.byAddr, h.ended = make(map[*Conn]struct{}), make(map[string]int), make(map[string]uint64)
+	if err != nil {
+		h.count(core.ErrLimit.ID())
+		return err
 	}
-	c.hub, c.nc, c.Info_, c.started = h, nc, info, time.Now()
-	c.Out.nc, c.timeout, c.Out.sent = nc, h.Limits.WriteTimeout, &h.sent
-	c.lastRead.Store(c.started.UnixNano())
-	h.conns[c] = struct{}{}
-	h.byAddr[host]++
-	h.accepted.Add(1)
-	h.work.Add(1) // until leave
+	h.reserved++
+	h.work.Add(1)
 	return nil
 }
 
-// Go serves a connection that was admitted: serve is run on a goroutine of its own, its result is
-// logged and counted once, and the connection leaves the register.
-func (h *Hub) Go(c *Conn, serve func() error) {
-	go func() { // leave tells stop, which waits
-		h.leave(c, serve())
-	}()
+// claim counts a connection of host, if one more is permitted. An unknown host is not counted.
+func (h *Hub) claim(host string) error {
+	most := h.Limits.MaxConnectionsPerAddress
+	switch {
+	case most == 0 || host == "":
+		return nil
+	case h.byAddr[host] >= most:
+		return &LimitError{
+			msg:        fmt.Sprintf("%d connections of %s are open, which is all that is permitted (max_connections_per_address)", most, host),
+			PerAddress: true,
+		}
+	case h.byAddr == nil:
+		h.byAddr = make(map[string]int)
+	}
+	h.byAddr[host]++
+	return nil
 }
 
-// Leave is for connections that were admitted and are not served after all.
-func (h *Hub) Leave(c *Conn, err error) { h.leave(c, err) }
-
-func (h *Hub) leave(c *Conn, err error) {
-	defer h.work.Done()
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	host, reason := hostOf(c.Info_.Remote), core.ReasonID(err)
+// Readdress counts c, for which Reserve was called without an address, as one of the address that
+// its info has got meanwhile. It is called by Session.Serve.
+func (h *Hub) Readdress(c *Conn) error {
 	h.mu.Lock()
-	delete(h.conns, c)
+	defer h.mu.Unlock()
+	if err := h.claim(hostOf(c.info.Remote)); err != nil {
+		return err
+	}
+	c.from = c.info.Remote
+	return nil
+}
+
+// Release gives back what Reserve has reserved.
+func (h *Hub) Release(addr net.Addr) {
+	h.mu.Lock()
+	h.release(addr)
+	h.mu.Unlock()
+	h.work.Done()
+}
+
+func (h *Hub) release(addr net.Addr) {
+	h.reserved--
+	host := hostOf(addr)
+	if h.byAddr == nil || host == "" {
+		return
+	}
 	if h.byAddr[host]--; h.byAddr[host] <= 0 {
 		delete(h.byAddr, host)
 	}
-	h.ended[reason]++
+}
+
+// Serve runs s, for which Reserve was called, on a goroutine that Run waits for. Its end is counted and
+// logged once.
+func (h *Hub) Serve(c *Conn, s Session) {
+	h.mu.Lock()
+	if h.conns == nil {
+		h.conns = make(map[*Conn]Session)
+	}
+	h.conns[c] = s
+	h.accepted++
+	ctx, stopping := h.ctx, h.stopping
+	h.mu.Unlock()
+	if stopping {
+		c.close(core.ErrShutdown, h.Limits.ShutdownTimeout)
+	}
+	go h.serve(ctx, c, s) // Run waits for it: Reserve has counted it in work
+}
+
+func (h *Hub) serve(ctx context.Context, c *Conn, s Session) {
+	defer h.work.Done()
+	err := c.cause(h.run(ctx, c, s))
+	c.bye.Do(func() { s.Goodbye(err) })
+	c.drop()
+	h.leave(c, err)
+}
+
+// run calls Serve. A panic costs this connection only.
+func (h *Hub) run(ctx context.Context, c *Conn, s Session) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			h.Log.Error("panic while serving a connection", "conn", c.info.ID, "remote", c.info.Remote, "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %w", core.ErrInternal)
+		}
+	}()
+	return s.Serve(ctx)
+}
+
+func (h *Hub) leave(c *Conn, err error) {
+	reason := core.ReasonID(err)
+	h.mu.Lock()
+	delete(h.conns, c)
+	h.release(c.from)
+	h.count(reason)
+	h.in += c.got.Load()
+	h.out += c.sent.Load()
 	h.mu.Unlock()
 	level := slog.LevelInfo
-	if err == nil || errors.Is(err, core.ErrShutdown) || reason == "connection_lost" {
+	switch {
+	case err == nil || errors.Is(err, core.ErrShutdown) || !hasReason(err):
 		level = slog.LevelDebug
+	case errors.Is(err, core.ErrInternal):
+		level = slog.LevelWarn
 	}
-	h.Log.Log(context.Background(), level, "connection closed", "conn", c.Info_.ID, "remote", c.Info_.Remote,
-		"subprotocol", c.Info_.Subprotocol, "reason", reason, "error", err)
+	if !h.Log.Enabled(context.Background(), level) {
+		return
+	}
+	h.Log.Log(context.Background(), level, "connection closed", "conn", c.info.ID, "remote", c.info.Remote,
+		"subprotocol", c.info.Subprotocol, "reason", reason, "error", err)
 }
 
 func hostOf(a net.Addr) string {
-	if a == nil {
+	switch a := a.(type) {
+	case nil:
 		return ""
+	case *net.TCPAddr:
+		return a.IP.String()
 	}
 	host, _, err := net.SplitHostPort(a.String())
 	if err != nil {
 		return a.String()
 	}
 	return host
-}
-
-// Run is the clock; it ends with ctx, and with it every connection: reads return ErrShutdown. It returns when
-// all are served, or when the shutdown timeout has passed and the rest was cut off.
-func (h *Hub) Run(ctx context.Context) {
-	tick := time.NewTicker(h.interval())
-	defer tick.Stop()
-	last := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			h.stop()
-			return
-		case now := <-tick.C:
-			ping := h.Ping != nil && now.Sub(last) >= h.PingEvery
-			if ping {
-				last = now
-			}
-			for _, c := range h.all() {
-				c.check(now)
-				if ping {
-					h.Ping(c)
-				}
-			}
-		}
-	}
-}
-
-// interval is a fraction of the shortest time that is watched.
-func (h *Hub) interval() time.Duration {
-	shortest := 4 * time.Second
-	for _, d := range []time.Duration{h.Limits.LoginTimeout, h.Limits.IdleTimeout, h.PingEvery} {
-		if d > 0 {
-			shortest = min(shortest, d)
-		}
-	}
-	return max(shortest/4, 5*time.Millisecond)
-}
-
-func (h *Hub) all() []*Conn {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	list := make([]*Conn, 0, len(h.conns))
-	for c := range h.conns {
-		list = append(list, c)
-	}
-	return list
-}
-
-func (h *Hub) stop() {
-	h.mu.Lock()
-	h.stopping = true
-	h.mu.Unlock()
-	for _, c := range h.all() {
-		c.Close(core.ErrShutdown)
-	}
-	done := make(chan struct{})
-	go func() { // ends at the latest when the connections were cut off below
-		h.work.Wait()
-		close(done)
-	}()
-	timeout := time.NewTimer(h.Limits.ShutdownTimeout)
-	defer timeout.Stop()
-	select {
-	case <-done:
-		return
-	case <-timeout.C:
-	}
-	left := h.all()
-	h.Log.Warn("connections cut off at shutdown", "connections", len(left))
-	for _, c := range left {
-		_ = c.nc.Close()
-	}
-	select {
-	case <-done:
-	case <-time.After(time.Second):
-	}
-}
-
-// Stats returns the counters.
-func (h *Hub) Stats() Stats {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := Stats{
-		Open: len(h.conns), Accepted: h.accepted.Load(), BytesIn: h.received.Load(), BytesOut: h.sent.Load(),
-		Ended: make(map[string]uint64, len(h.ended)),
-	}
-	for k, n := range h.ended {
-		s.Ended[k] = n
-	}
-	return s
 }

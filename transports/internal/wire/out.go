@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -12,43 +13,50 @@ import (
 	"github.com/wyemq/wye/core"
 )
 
-// flushAt is how many bytes are gathered at most before they are sent without being asked.
-const flushAt = 64 << 10
-
-// buffers holds write buffers: a connection has one only while something waits to be sent.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
-
-// Out gathers what is written to a connection. Its methods may be called concurrently; what one call of
-// Append adds stays together. A peer that does not read blocks the writers of this connection only,
-// and for the write timeout at most.
+// Out gathers what is written to a connection and sends it. Its methods may be called concurrently;
+// what one call of Append adds stays together. A peer that does not read blocks the writers of this
+// connection only, and for the write timeout at most: a write that made progress goes on.
 type Out struct {
 	nc      net.Conn
 	timeout time.Duration
-	sent    *atomic.Uint64 // bytes, of the whole transport
+	record  int           // bytes of a TLS record: a TLS connection is broken by a write that timed out; else 0
+	onFail  func(error)   // called once, with no lock of Out held but sending
+	until   atomic.Int64  // unix nanoseconds after which nothing is written any more; 0: no such time
+	sent    atomic.Uint64 // bytes
 
-	sending sync.Mutex // held while bytes leave, taken before mu
+	sending sync.Mutex // held while bytes leave; taken before mu, never the other way round
 
-	mu  sync.Mutex
-	buf *[]byte
-	err error
+	mu   sync.Mutex
+	buf  *buffer
+	err  error // why writing has ended
+	over bool  // nothing more may be appended
 }
 
-// Append gathers the parts. The result of an earlier failed write is returned at once.
+// attach makes nc the connection below.
+func (o *Out) attach(nc net.Conn, timeout time.Duration, onFail func(error)) {
+	o.nc, o.timeout, o.onFail = nc, timeout, onFail
+	if _, ok := nc.(*tls.Conn); ok {
+		o.record = 16 << 10 // RFC 8446, section 5.1
+	}
+}
+
+// Append gathers head and the parts, joined. It returns the error of an earlier write that failed. The
+// slices are not kept. It blocks only when the buffer is full.
 func (o *Out) Append(head []byte, parts ...[]byte) error {
-	o.mu.Lock()
-	if o.err != nil {
-		o.mu.Unlock()
-		return o.err
-	}
-	if o.buf == nil {
-		o.buf, _ = buffers.Get().(*[]byte)
-	}
-	b := append(*o.buf, head...)
+	n := len(head)
 	for _, p := range parts {
-		b = append(b, p...)
+		n += len(p)
 	}
-	*o.buf = b
-	full := len(b) >= flushAt
+	if n > directAt {
+		return o.direct(head, parts)
+	}
+	o.mu.Lock()
+	if err := o.ended(); err != nil {
+		o.mu.Unlock()
+		return err
+	}
+	o.add(n, head, parts)
+	full := len(o.buf.b) >= flushAt
 	o.mu.Unlock()
 	if full {
 		return o.Flush()
@@ -56,7 +64,46 @@ func (o *Out) Append(head []byte, parts ...[]byte) error {
 	return nil
 }
 
-// Flush sends what is gathered, in one system call as a rule.
+// ended returns why nothing may be appended. It is called with mu held.
+func (o *Out) ended() error {
+	if o.err == nil && o.over {
+		return net.ErrClosed
+	}
+	return o.err
+}
+
+// add is called with mu held.
+func (o *Out) add(n int, head []byte, parts [][]byte) {
+	o.buf = o.buf.room(n)
+	b := append(o.buf.b, head...)
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	o.buf.b = b
+}
+
+// direct sends what is gathered and a large message, which is not copied.
+func (o *Out) direct(head []byte, parts [][]byte) error {
+	o.sending.Lock()
+	defer o.sending.Unlock()
+	o.mu.Lock()
+	if err := o.ended(); err != nil {
+		o.mu.Unlock()
+		return err
+	}
+	o.add(len(head), head, nil)
+	buf := o.buf
+	o.buf = nil
+	o.mu.Unlock()
+	bufs := make(net.Buffers, 0, 1+len(parts))
+	bufs = append(append(bufs, buf.b), parts...)
+	err := o.writeAll(bufs)
+	buf.free()
+	return err
+}
+
+// Flush sends what is gathered, in one system call as a rule. When it returns nil all that was appended
+// before is in the hands of the operating system.
 func (o *Out) Flush() error {
 	o.sending.Lock()
 	defer o.sending.Unlock()
@@ -64,36 +111,135 @@ func (o *Out) Flush() error {
 	buf, err := o.buf, o.err
 	o.buf = nil
 	o.mu.Unlock()
-	if buf == nil || err != nil {
+	if buf == nil {
 		return err
 	}
-	err = o.nc.SetWriteDeadline(time.Now().Add(o.timeout))
 	if err == nil {
-		var n int
-		n, err = o.nc.Write(*buf)
-		o.sent.Add(uint64(n))
+		err = o.write(buf.b)
 	}
-	if cap(*buf) <= 2*flushAt {
-		*buf = (*buf)[:0]
-		buffers.Put(buf)
+	buf.free()
+	return err
+}
+
+// Seal appends the last bytes: after them Append fails. It reports whether they were appended.
+func (o *Out) Seal(last []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended() != nil {
+		return false
 	}
-	if err == nil {
+	o.over = true
+	if len(last) > 0 {
+		o.add(len(last), last, nil)
+	}
+	return true
+}
+
+// Beat sends b, unless bytes are leaving anyway. It reports whether b was appended; then Flush is due.
+func (o *Out) Beat(b []byte) bool {
+	if !o.sending.TryLock() {
+		return false
+	}
+	o.sending.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended() != nil || o.buf != nil && len(o.buf.b) >= flushAt {
+		return false
+	}
+	o.add(len(b), b, nil)
+	return true
+}
+
+// writeAll and write are called with sending held.
+func (o *Out) writeAll(bufs net.Buffers) error {
+	if o.record > 0 {
+		for _, b := range bufs {
+			if err := o.write(b); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("nothing was read for %s: %w", o.timeout, core.ErrSlowConsumer)
+	for {
+		if err := o.arm(); err != nil {
+			return o.fail(err)
+		}
+		n, err := bufs.WriteTo(o.nc)
+		o.sent.Add(uint64(n))
+		if err == nil {
+			return nil
+		}
+		if !o.resume(int(n), err) {
+			return o.fail(err)
+		}
 	}
+}
+
+func (o *Out) write(b []byte) error {
+	for len(b) > 0 {
+		piece := b
+		if o.record > 0 && len(piece) > o.record {
+			piece = piece[:o.record]
+		}
+		if err := o.arm(); err != nil {
+			return o.fail(err)
+		}
+		n, err := o.nc.Write(piece)
+		o.sent.Add(uint64(n))
+		b = b[n:]
+		if err != nil && !o.resume(n, err) {
+			return o.fail(err)
+		}
+	}
+	return nil
+}
+
+// arm sets the deadline of the next write.
+func (o *Out) arm() error {
+	deadline := time.Now().Add(o.timeout)
+	if until := o.until.Load(); until != 0 {
+		if end := time.Unix(0, until); end.Before(deadline) {
+			deadline = end
+		}
+	}
+	return o.nc.SetWriteDeadline(deadline)
+}
+
+// resume reports whether a write that failed with err after n bytes is gone on with.
+func (o *Out) resume(n int, err error) bool {
+	if n == 0 || o.record > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	until := o.until.Load()
+	return until == 0 || time.Now().UnixNano() < until
+}
+
+// fail notes why writing has ended, and tells.
+func (o *Out) fail(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("nothing was read for %s (write_timeout): %w", o.timeout, core.ErrSlowConsumer)
+	}
+	o.mu.Lock()
+	if o.err != nil {
+		err = o.err
+		o.mu.Unlock()
+		return err
+	}
+	o.err = err
+	buf := o.buf
+	o.buf = nil
+	o.mu.Unlock()
+	buf.free()
+	o.onFail(err)
+	return err
+}
+
+// cut makes writes fail with err, the one under way included.
+func (o *Out) cut(err error) {
 	o.mu.Lock()
 	if o.err == nil {
 		o.err = err
 	}
 	o.mu.Unlock()
-	return err
-}
-
-// Failed returns the error of an earlier write.
-func (o *Out) Failed() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.err
+	_ = o.nc.SetWriteDeadline(time.Unix(1, 0))
 }
