@@ -210,7 +210,7 @@ func slowButReading(t testing.TB, s Suite) {
 			}
 			return
 		}
-		time.Sleep(l.WriteTimeout / 10)
+		time.Sleep(l.WriteTimeout / 40)
 	}
 	for {
 		if _, err := c.NetConn().Read(buf); err != nil {
