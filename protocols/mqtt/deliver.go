@@ -143,7 +143,7 @@ func (cl *client) publish(d *core.Delivery, sub *subscription, qos byte, ids []i
 	if qos > 0 {
 		pid, dup, again := cl.launch(d, sub, qos)
 		if again {
-			return true, cl.write(appendAck(nil, 0x62, pid, cl.version, codeSuccess, "")) // PUBREL
+			return true, cl.write(ack(0x62, pid, cl.version, codeSuccess, "")) // PUBREL
 		}
 		if dup {
 			flags |= flagDup
@@ -218,10 +218,7 @@ func (cl *client) settle(f *flight, code byte) {
 }
 
 // onPuback ends a delivery with QoS 1. An id that is not known is passed over.
-func (cl *client) onPuback(pid uint16, code byte) error {
-	cl.settle(cl.land(pid), code)
-	return nil
-}
+func (cl *client) onPuback(pid uint16, code byte) { cl.settle(cl.land(pid), code) }
 
 // onPubrec goes on with a delivery with QoS 2. [MQTT-4.3.3-4]
 func (cl *client) onPubrec(pid uint16, code byte) error {
@@ -243,11 +240,8 @@ func (cl *client) onPubrec(pid uint16, code byte) error {
 	if f == nil {
 		answer = codePacketIDNotFound
 	}
-	return cl.write(appendAck(nil, 0x62, pid, cl.version, answer, ""))
+	return cl.write(ack(0x62, pid, cl.version, answer, ""))
 }
 
 // onPubcomp ends a delivery with QoS 2.
-func (cl *client) onPubcomp(pid uint16) error {
-	cl.settle(cl.land(pid), codeSuccess)
-	return nil
-}
+func (cl *client) onPubcomp(pid uint16) { cl.settle(cl.land(pid), codeSuccess) }

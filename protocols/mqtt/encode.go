@@ -48,16 +48,16 @@ func appendReason(b []byte, reason string) []byte {
 	return appendString(append(b, 0x1f), reason)
 }
 
-// appendAck appends PUBACK, PUBREC, PUBREL or PUBCOMP.
-func appendAck(b []byte, head byte, pid uint16, version, code byte, reason string) []byte {
+// ack returns a PUBACK, PUBREC, PUBREL or PUBCOMP.
+func ack(head byte, pid uint16, version, code byte, reason string) []byte {
 	if version != 5 || code == codeSuccess && reason == "" {
-		return append(b, head, 2, byte(pid>>8), byte(pid))
+		return []byte{head, 2, byte(pid >> 8), byte(pid)}
 	}
 	if reason == "" {
-		return append(b, head, 3, byte(pid>>8), byte(pid), code)
+		return []byte{head, 3, byte(pid >> 8), byte(pid), code}
 	}
 	props := appendReason(nil, reason)
-	b = appendLength(append(b, head), 3+len(props))
+	b := appendLength([]byte{head}, 3+len(props))
 	b = append(b, byte(pid>>8), byte(pid), code)
 	return append(b, props...)
 }

@@ -101,13 +101,13 @@ func (*hooks) OnPacketRead(m *mochi.Client, pk packets.Packet) (packets.Packet, 
 	case packets.Publish:
 		err = cl.onPublish(&pk)
 	case packets.Puback:
-		err = cl.onPuback(pk.PacketID, pk.ReasonCode)
+		cl.onPuback(pk.PacketID, pk.ReasonCode)
 	case packets.Pubrec:
 		err = cl.onPubrec(pk.PacketID, pk.ReasonCode)
 	case packets.Pubrel:
 		err = cl.onPubrel(pk.PacketID)
 	case packets.Pubcomp:
-		err = cl.onPubcomp(pk.PacketID)
+		cl.onPubcomp(pk.PacketID)
 	case packets.Subscribe:
 		err = cl.onSubscribe(&pk)
 	case packets.Unsubscribe:

@@ -100,7 +100,7 @@ func (p *Protocol) ServeConn(ctx context.Context, c core.Conn) error {
 	cl := newClient(ctx, p, c)
 	defer cl.end()
 	err := cl.why(p.establish(cl))
-	cl.goodbye(err)
+	cl.goodbye(err) //nolint:contextcheck // the connection's own, without its end
 	return err
 }
 

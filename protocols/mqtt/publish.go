@@ -117,7 +117,7 @@ func (cl *client) open(qos byte, pid uint16) (again bool, err error) {
 	if qos == 2 {
 		if s, ok := in.second[pid]; ok { // [MQTT-4.3.3-10]
 			if s.answered {
-				_ = cl.write(appendAck(nil, 0x50, pid, cl.version, s.code, ""))
+				_ = cl.write(ack(0x50, pid, cl.version, s.code, ""))
 			}
 			return true, nil
 		}
@@ -210,7 +210,7 @@ func (cl *client) answer(qos byte, pid uint16, r core.Published, err error) erro
 	if qos == 2 {
 		headByte = 0x50
 	}
-	return cl.write(appendAck(nil, headByte, pid, cl.version, code, reason))
+	return cl.write(ack(headByte, pid, cl.version, code, reason))
 }
 
 // close notes that a publish was answered. QoS 2 goes on until PUBREL, unless it was refused.
@@ -250,5 +250,5 @@ func (cl *client) onPubrel(pid uint16) error {
 	if !known {
 		code = codePacketIDNotFound
 	}
-	return cl.write(appendAck(nil, 0x70, pid, cl.version, code, ""))
+	return cl.write(ack(0x70, pid, cl.version, code, ""))
 }

@@ -35,7 +35,7 @@ func (cl *client) onSubscribe(pk *packets.Packet) error {
 			return cl.refuse(codeProtocolError, fmt.Errorf("subscription options of %q", f.Filter))
 		}
 		if f.NoLocal && strings.HasPrefix(f.Filter, shareWord) { // [MQTT-3.8.3-4]
-			return cl.refuse(codeProtocolError, errors.New("No Local on a shared subscription"))
+			return cl.refuse(codeProtocolError, errors.New("a shared subscription with No Local"))
 		}
 		err := cl.subscribe(f, pk.Properties.SubscriptionIdentifier)
 		switch {
