@@ -36,7 +36,7 @@ func plugin(pkg string) (root, kind string, ok bool) {
 // mayImport is the table of import rules within the project; paths are below the module.
 func mayImport(pkg, imported string, test bool) bool {
 	isLeaf := slices.Contains(leaves, imported)
-	if within(imported, pkg) || test && (within(pkg, imported) || kit(imported) || imported == "core/engine/memory") {
+	if within(imported, pkg) && pkg != "core" || test && (within(pkg, imported) || kit(imported) || imported == "core/engine/memory") {
 		return true // its own subpackages; tests: itself, the kits and the engine in memory
 	}
 	root, kind, isPlugin := plugin(pkg)

@@ -14,7 +14,11 @@ import (
 const (
 	maxFileLines = 600
 	maxFuncLines = 100
+	maxMethods   = 5 // of an interface that others implement
 )
+
+// larger are the interfaces that may have more methods, and how many.
+var larger = map[string]int{"Conn": 7}
 
 // TestSizes holds all files of the project to them.
 func TestSizes(t *testing.T) {
@@ -70,15 +74,18 @@ func isTable(fn *ast.FuncDecl, lines func(ast.Node) int) bool {
 	return strings.HasPrefix(fn.Name.Name, "Test") && lines(fn)-longest <= maxFuncLines
 }
 
-// checkInterfaces wants no interface to have more than five methods; that of the engine alone may.
+// checkInterfaces wants interfaces to be small; the seam to the engine alone may have large ones.
 func checkInterfaces(t *testing.T, path string, g *ast.GenDecl) {
 	t.Helper()
+	if strings.Contains(filepath.ToSlash(path), "/core/engine/") {
+		return
+	}
 	for _, spec := range g.Specs {
 		ts, ok := spec.(*ast.TypeSpec)
-		if !ok || !ts.Name.IsExported() || strings.HasSuffix(path, "core/engine/engine.go") {
+		if !ok || !ts.Name.IsExported() {
 			continue
 		}
-		if in, ok := ts.Type.(*ast.InterfaceType); ok && in.Methods.NumFields() > 7 {
+		if in, ok := ts.Type.(*ast.InterfaceType); ok && in.Methods.NumFields() > max(maxMethods, larger[ts.Name.Name]) {
 			t.Errorf("%s: interface %s has %d methods", path, ts.Name.Name, in.Methods.NumFields())
 		}
 	}
