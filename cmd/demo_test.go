@@ -134,15 +134,20 @@ func TestAdmin(t *testing.T) {
 // browser returns Chromium. A machine without it fails the test.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	path := os.Getenv("CHROME_BIN")
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if path != "" {
+	names := []string{"chromium", "chromium-browser", "google-chrome", "chrome"}
+	if name := os.Getenv("CHROME_BIN"); name != "" {
+		names = []string{name}
+	}
+	var path string
+	for _, name := range names {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
 			break
 		}
-		path, _ = exec.LookPath(name)
 	}
 	if path == "" {
-		t.Fatal("no Chromium: install it (on Debian: apt-get install chromium) or say in CHROME_BIN where it is")
+		t.Fatalf("no browser (%s): install Chromium (on Debian: apt-get install chromium) or say in CHROME_BIN where it is",
+			strings.Join(names, ", "))
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
@@ -196,7 +201,18 @@ func pane(protocol, rest string) chromedp.CSS {
 
 func (p *tab) connect(protocol string) {
 	p.t.Helper()
-	p.do(chromedp.Click(pane(protocol, " .settings [type=submit]")), chromedp.WaitVisible(pane(protocol, "[data-state=subscribed]")))
+	p.do(chromedp.Click(pane(protocol, " .settings [type=submit]")))
+	p.subscribed(protocol)
+}
+
+// subscribed waits until a client is, or cannot be.
+func (p *tab) subscribed(protocol string) {
+	p.t.Helper()
+	p.do(chromedp.WaitVisible(pane(protocol, ":is([data-state=subscribed], [data-state=failed])")))
+	text, err := chromedp.Run(p.ctx, chromedp.Text(pane(protocol, " .state-text")))
+	if err != nil || !strings.HasPrefix(text, "connected") {
+		p.t.Fatalf("the %s client says %q (%v)", protocol, text, err)
+	}
 }
 
 func (p *tab) say(protocol, text string) {
@@ -248,8 +264,9 @@ func TestDemoMQTT(t *testing.T) {
 func TestDemoSideBySide(t *testing.T) {
 	url := startProgram(t)
 	p := openPage(browser(t), t, url+"/demo")
-	p.do(chromedp.Click(chromedp.CSS(".connect-all")),
-		chromedp.WaitVisible(pane("stomp", "[data-state=subscribed]")), chromedp.WaitVisible(pane("mqtt", "[data-state=subscribed]")))
+	p.do(chromedp.Click(chromedp.CSS(".connect-all")))
+	p.subscribed("stomp")
+	p.subscribed("mqtt")
 	for i, m := range []struct{ from, text string }{
 		{"stomp", "Hello from STOMP"},
 		{"mqtt", "Hello from MQTT, same URL"},

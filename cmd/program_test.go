@@ -35,6 +35,7 @@ type program struct {
 // ephemeral moves every listener that there is by default to a free port.
 var ephemeral = []string{
 	"--set", "listeners.websocket.uri=ws://127.0.0.1:0", "--set", "listeners.stomp.uri=tcp://127.0.0.1:0",
+	"--set", "listeners.mqtt.uri=tcp://127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0",
 }
 
 var listening = regexp.MustCompile(`msg=listening listener=(\S+) .*?(?:address|uri)=\w+://(\S+)`)

@@ -62,10 +62,10 @@ func login(t *testing.T, nc net.Conn) {
 // stop in order, of which the client is told.
 func TestStart(t *testing.T) {
 	p := start(t, nil)
-	if n := len(p.lines); n < 3 || !strings.Contains(p.lines[n-1], "msg=ready") {
+	if n := len(p.lines); n < 5 || !strings.Contains(p.lines[n-1], "msg=ready") {
 		t.Errorf("the log begins with\n%s", strings.Join(p.lines, "\n"))
 	}
-	for _, name := range []string{"websocket", "stomp"} {
+	for _, name := range []string{"websocket", "stomp", "mqtt", "admin"} {
 		if addr := p.addrs[name]; addr == "" || strings.HasSuffix(addr, ":0") {
 			t.Errorf("listener %s: address %q", name, addr)
 		}
@@ -138,7 +138,7 @@ func TestRefused(t *testing.T) {
 		},
 		{
 			"no listener",
-			[]string{"--set", "listeners.websocket.enabled=false", "--set", "listeners.stomp.enabled=false", "--set", "listeners.mqtt={uri: 'tcp://127.0.0.1:0', enabled: false}"},
+			[]string{"--set", "listeners.websocket.enabled=false", "--set", "listeners.stomp.enabled=false", "--set", "listeners.mqtt.enabled=false"},
 			1, []string{"listeners: none is enabled"},
 		},
 		{"an authenticator that is not there", []string{"--set", "auth.authenticators=jwt"}, 1, []string{`auth.authenticators: unknown name "jwt"`}},
@@ -187,7 +187,7 @@ func TestUnbound(t *testing.T) {
 	addr := free.Addr().String()
 	free.Close()
 	code, _, stderr := run(t, "--set", "listeners.stomp.uri=tcp://"+addr, "--set", "listeners.websocket.uri=ws://"+taken.Addr().String(),
-		"--set", "listeners.mqtt={uri: 'tcp://127.0.0.1:0', enabled: false}")
+		"--set", "listeners.mqtt.enabled=false", "--set", "admin.listen=127.0.0.1:0")
 	if code != 1 || strings.Contains(stderr, "msg=listening listener=stomp") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
@@ -241,7 +241,7 @@ func TestCommands(t *testing.T) {
 		{"version", []string{"version"}, []string{"wye ", "go1."}},
 		{"version flag", []string{"--version"}, []string{"wye ", "go1."}},
 		{"plugins", []string{"plugins"}, []string{
-			"protocols\n", "  stomp        subprotocols v12.stomp", "paths /stomp", "transports\n", "  ws://, wss://\n", "  tcp://, tls://\n", "engines\n", "  memory\n",
+			"protocols\n", "  mqtt         subprotocols mqtt", "  stomp        subprotocols v12.stomp", "paths /stomp", "transports\n", "  ws://, wss://\n", "  tcp://, tls://\n", "engines\n", "  memory\n",
 		}},
 		{"print", []string{"config", "print", "--config", file, "--set=engine.dir=here"}, []string{
 			`level: "warn" # my.yaml:1`, `credit: 7 # WYE_LIMITS__CREDIT`, `dir: "here" # --set`, `uri: "ws://127.0.0.1:61614" # default`,

@@ -41,16 +41,6 @@ func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
 // Name implements core.Transport.
 func (t *Transport) Name() string { return t.name }
 
-// Addr returns the bound address, nil before Listen.
-func (t *Transport) Addr() net.Addr {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.listener == nil {
-		return nil
-	}
-	return t.listener.Addr()
-}
-
 // Stats returns what the listener has counted. It may be called at any time.
 func (t *Transport) Stats() Stats { return t.hub.Stats() }
 
