@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -99,9 +100,20 @@ func (s *Session) flush() {
 	}
 }
 
+// panicked ends the session whose protocol has panicked in the writer's goroutine; no other one suffers.
+func (s *Session) panicked(r any) {
+	s.b.log.Error("panic while writing to a client", "client", s.principal.ClientID, "panic", r, "stack", string(debug.Stack()))
+	s.end(ErrInternal)
+}
+
 // write hands deliveries to the protocol, without those that have expired, and settles those that
 // are settled by being written.
 func (s *Session) write(ds []Delivery) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked(r)
+		}
+	}()
 	ds = s.fresh(ds)
 	if len(ds) == 0 {
 		return
