@@ -276,6 +276,20 @@ func (s *Session) resolve(steps []Settlement) ([]group, error) {
 	return groups, nil
 }
 
+// giveBack returns a delivery to its queue that was never written.
+func (s *Session) giveBack(d *Delivery) {
+	s.mu.Lock()
+	delete(s.held, d.Tag)
+	if i, found := slices.BinarySearch(d.source.order, d.Tag); found {
+		d.source.order = slices.Delete(d.source.order, i, i+1)
+	}
+	s.mu.Unlock()
+	x, err := d.source.consumer.Settle(queue.Released, engine.Seq(d.Record))
+	if err == nil { // else the subscription has ended, and the queue has it back
+		x.Done(nil)
+	}
+}
+
 // forget drops the tags of a subscription that has ended.
 func (s *Session) forget(a *attachment) {
 	s.mu.Lock()

@@ -138,7 +138,8 @@ func (s *Session) write(ds []Delivery) {
 	s.settleWritten(ds)
 }
 
-// fresh leaves out direct deliveries that expired while they waited; queues look after their own.
+// fresh leaves out deliveries that expired while they waited: queues get theirs back, to do with them as
+// they are told.
 func (s *Session) fresh(ds []Delivery) []Delivery {
 	expires := false
 	for i := range ds {
@@ -151,10 +152,19 @@ func (s *Session) fresh(ds []Delivery) []Delivery {
 		return ds
 	}
 	now := time.Now()
+	dropped := 0
 	kept := slices.DeleteFunc(ds, func(d Delivery) bool {
-		return d.Message != nil && d.source == nil && d.expired(now)
+		switch {
+		case d.Message == nil || !d.expired(now):
+			return false
+		case d.source == nil:
+			dropped++
+		case !d.source.sub.Load().Browse:
+			s.giveBack(&d)
+		}
+		return true
 	})
-	s.b.stats.dropped(ErrExpired.ID(), len(ds)-len(kept))
+	s.b.stats.dropped(ErrExpired.ID(), dropped)
 	return kept
 }
 
