@@ -13,7 +13,7 @@ import (
 
 // DESIGN §4: direct topic subscriptions: at most once, in publisher order.
 func TestDirectInPublisherOrder(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		a, b, to := w.client(""), w.client(""), w.client("")
 		w.sub(to, "topic/a/+")
 		const n = 500
@@ -50,7 +50,7 @@ func TestOutboxOverflow(t *testing.T) {
 		{"disconnect", "", 1, core.ErrSlowConsumer},
 	} {
 		t.Run(c.policy, func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				from, slow, fast := w.client(""), w.client(""), w.client("")
 				w.sub(slow, "topic/#")
 				w.sub(fast, "topic/#")
@@ -80,7 +80,7 @@ func TestOutboxOverflow(t *testing.T) {
 
 // The conflate policy keeps the newest of each destination.
 func TestOutboxConflates(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		from, slow := w.client(""), w.client("")
 		w.sub(slow, "topic/#")
 		slow.Block()
@@ -107,7 +107,7 @@ func TestOutboxConflates(t *testing.T) {
 
 // The outbox is bounded in bytes, too; one message always fits.
 func TestOutboxBytes(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		from, slow := w.client(""), w.client("")
 		w.sub(slow, "topic/#")
 		slow.Block()
@@ -133,7 +133,7 @@ func TestDeliverFails(t *testing.T) {
 		"panic": {func([]core.Delivery) error { panic("oops") }, core.ErrInternal},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				from, other := w.client(""), w.client("")
 				conn := coretest.NewConn()
 				s, err := w.b.Connect(w.ctx, core.Login{Conn: conn}, c.deliver)
@@ -153,7 +153,7 @@ func TestDeliverFails(t *testing.T) {
 
 // DESIGN §3.3: a leading wildcard never matches a first level that starts with $.
 func TestDollarTopics(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		c := w.client("")
 		w.sub(c, "topic/#")
 		w.sub(c, "topic/+/x")
@@ -179,7 +179,7 @@ func TestFilters(t *testing.T) {
 		{"topic/#", []string{"topic/a", "topic/a/b", "topic//"}, []string{"topic/$a"}},
 	} {
 		t.Run(c.filter, func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				s := w.client("")
 				w.sub(s, c.filter)
 				for want, dests := range map[int][]string{1: c.yes, 0: c.no} {
@@ -196,7 +196,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestBadNames(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		c := w.client("")
 		for _, dest := range []string{"", "a", "topic", "topics/a", "topic/a/+", "topic/#", "queue/", "queue/a/+", "topic/a\x00", "topic/\xff"} {
 			if _, err := w.send(c, dest, "x"); !errors.Is(err, core.ErrInvalid) {
@@ -213,7 +213,7 @@ func TestBadNames(t *testing.T) {
 
 // STYLE §2: overlapping subscriptions of one session give one delivery each, side by side.
 func TestOverlapping(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		c := w.client("")
 		w.sub(c, "topic/a/+")
 		w.sub(c, "topic/a/#")
@@ -238,7 +238,7 @@ func TestNoLocal(t *testing.T) {
 		"acked":  func(s *core.Subscription) { s.NoLocal, s.Ack = true, core.AckIndividual },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(_ *testing.T, w *world) {
 				c, other := w.client("c"), w.client("other")
 				w.sub(c, "topic/a", change)
 				w.pub(c, "topic/a", "own")
@@ -250,7 +250,7 @@ func TestNoLocal(t *testing.T) {
 }
 
 func TestUnsubscribe(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		c := w.client("")
 		w.sub(c, "topic/a")
 		c.Block()
@@ -268,7 +268,7 @@ func TestUnsubscribe(t *testing.T) {
 
 // Subscribe with an ID that is in use replaces the subscription, or refuses another filter.
 func TestSubscribeAgain(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		c := w.client("")
 		first := w.sub(c, "topic/a")
 		second := w.sub(c, "topic/a", func(s *core.Subscription) { s.Data = "second" })

@@ -21,14 +21,14 @@ type world struct {
 	ctx  context.Context
 }
 
-func inWorld(t *testing.T, fn func(w *world), opts ...coretest.Option) {
+func inWorld(t *testing.T, fn func(t *testing.T, w *world), opts ...coretest.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, disk: coretest.NewEngine(memory.New()), ctx: t.Context()}
 		opts := append([]coretest.Option{func(o *core.Options) { o.Engine = w.disk }}, opts...)
 		w.b = coretest.Broker(t, opts...)
 		t.Cleanup(w.disk.Release)
-		fn(w)
+		fn(t, w)
 	})
 }
 
