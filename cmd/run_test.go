@@ -117,35 +117,41 @@ func TestRefused(t *testing.T) {
 		{
 			"address taken",
 			[]string{"--set", "listeners.stomp.uri=tcp://" + taken.Addr().String()},
-			1, []string{"listeners.stomp.uri", taken.Addr().String(), "address already in use"},
+			1,
+			[]string{"listeners.stomp.uri", taken.Addr().String(), "address already in use"},
 		},
 		{
 			"several at once",
 			[]string{"--set", "listeners.stomp.uri=tcp://" + taken.Addr().String(), "--set", "listeners.websocket.uri=ws://" + taken.Addr().String()},
-			1, []string{"listeners.stomp.uri", "listeners.websocket.uri"},
+			1,
+			[]string{"listeners.stomp.uri", "listeners.websocket.uri"},
 		},
-		{"unknown key", []string{"--set", "listners.a=1"}, 1, []string{"listners: unknown key, did you mean listeners? (--set)"}},
+		{"unknown key", []string{"--set", "listener.a=1"}, 1, []string{"listener: unknown key, did you mean listeners? (--set)"}},
 		{
 			"unknown protocol",
 			[]string{"--set", "listeners.stomp.protocols=stmp"},
-			1, []string{`listeners.stomp.protocols: unknown protocol "stmp"`, "stomp", "(--set)"},
+			1,
+			[]string{`listeners.stomp.protocols: unknown protocol "stmp"`, "stomp", "(--set)"},
 		},
 		{"unknown engine", []string{"--set", "engine.kind=tape"}, 1, []string{`engine.kind: must be one of memory`, `is "tape" (--set)`}},
 		{
 			"unknown scheme",
 			[]string{"--set", "listeners.x.uri=udp://a:1"},
-			1, []string{"listeners.x.uri: must be one of ", "ws://…", `is "udp://a:1" (--set)`},
+			1,
+			[]string{"listeners.x.uri: must be one of ", "ws://…", `is "udp://a:1" (--set)`},
 		},
 		{
 			"no listener",
 			[]string{"--set", "listeners.websocket.enabled=false", "--set", "listeners.stomp.enabled=false", "--set", "listeners.mqtt.enabled=false"},
-			1, []string{"listeners: none is enabled"},
+			1,
+			[]string{"listeners: none is enabled"},
 		},
 		{"an authenticator that is not there", []string{"--set", "auth.authenticators=jwt"}, 1, []string{`auth.authenticators: unknown name "jwt"`}},
 		{
 			"limits and queues",
 			[]string{"--set", "limits.credit=0", "--set", "queues=[{match: '', max_length: -1, overflow: x}]", "--set", "shutdown_timeout=0s"},
-			1, []string{
+			1,
+			[]string{
 				"limits.credit: must be positive, is 0 (--set)", "queues.0.match: ", "queues.0.max_length: must not be negative (--set)",
 				`queues.0.overflow: must be one of reject, drop_head, dead_letter, or empty, is "x" (--set)`,
 				"shutdown_timeout: must be positive, is 0s (--set)",
