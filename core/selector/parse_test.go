@@ -107,6 +107,7 @@ func TestBounds(t *testing.T) {
 	}{
 		{"deepest", nested(selector.MaxDepth), true},
 		{"too deep", nested(selector.MaxDepth + 1), false},
+		{"beside each other", strings.Repeat("(a = 1) OR ", 2*selector.MaxDepth) + "a", true},
 		{"bomb", nested(30_000), false},
 		{"open bomb", strings.Repeat("(", 60_000), false},
 		{"NOT", strings.Repeat("NOT ", 15_000) + "a", true},

@@ -80,5 +80,5 @@ func (s *Server) rescue(w http.ResponseWriter, r *http.Request) {
 func refuse(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
-	_, _ = fmt.Fprintln(w, text) //nolint:gosec // plain text, and nosniff holds browsers to it
+	_, _ = fmt.Fprintln(w, text)
 }

@@ -250,3 +250,40 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// Pages that the program itself serves on another port may connect; what else listens there may not.
+func TestAllowOrigins(t *testing.T) {
+	cfg := websocket.DefaultConfig()
+	cfg.URI = "ws://127.0.0.1:0"
+	tr, err := websocket.New("test", cfg, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr.Addr() != nil {
+		t.Errorf("an address before Listen: %v", tr.Addr())
+	}
+	tr.AllowOrigins(func(origin string) bool { return origin == "http://127.0.0.1:8161" })
+	addr, err := tr.Listen(t.Context())
+	if err != nil || tr.Addr() != addr {
+		t.Fatalf("bound to %v, Addr says %v: %v", addr, tr.Addr(), err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- tr.Serve(ctx, echo{}) }()
+	for _, c := range []struct {
+		headers []string
+		status  int
+	}{
+		{[]string{"Origin", "http://127.0.0.1:8161"}, http.StatusSwitchingProtocols},
+		{[]string{"Origin", "http://127.0.0.1:8162"}, http.StatusForbidden},
+		{[]string{"Origin", "http://127.0.0.1:8161", "Origin", "http://evil.example"}, http.StatusForbidden},
+	} {
+		if p := request(t, dialTCP(t, addr.String()), "/", c.headers...); p.resp.StatusCode != c.status {
+			t.Errorf("%v: %s, want %d", c.headers, p.resp.Status, c.status)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -161,43 +161,65 @@ func (o *Out) writeAll(bufs net.Buffers) error {
 		}
 		return nil
 	}
+	var p progress
 	for {
-		if err := o.arm(); err != nil {
-			return o.fail(err)
+		err := o.arm(&p)
+		var n int64
+		if err == nil {
+			n, err = bufs.WriteTo(o.nc)
+			o.sent.Add(uint64(n))
 		}
-		n, err := bufs.WriteTo(o.nc)
-		o.sent.Add(uint64(n))
 		if err == nil {
 			return nil
 		}
-		if !o.resume(int(n), err) {
+		if !o.resume(&p, int(n), err) {
 			return o.fail(err)
 		}
 	}
 }
 
 func (o *Out) write(b []byte) error {
+	var p progress
 	for len(b) > 0 {
 		piece := b
 		if o.record > 0 && len(piece) > o.record {
 			piece = piece[:o.record]
 		}
-		if err := o.arm(); err != nil {
-			return o.fail(err)
+		err := o.arm(&p)
+		n := 0
+		if err == nil {
+			n, err = o.nc.Write(piece)
+			o.sent.Add(uint64(n))
+			b = b[n:]
 		}
-		n, err := o.nc.Write(piece)
-		o.sent.Add(uint64(n))
-		b = b[n:]
-		if err != nil && !o.resume(n, err) {
+		if err != nil && !o.resume(&p, n, err) {
 			return o.fail(err)
 		}
 	}
 	return nil
 }
 
+// progress is what a write has seen of the peer.
+type progress struct {
+	last   time.Time // when it was known to take something; at first, when the write began
+	unsent int       // bytes that the system held for it then
+	known  bool      // whether unsent is
+}
+
+// looks is how often within the write timeout it is looked whether the peer takes something.
+const looks = 4
+
 // arm sets the deadline of the next write.
-func (o *Out) arm() error {
-	deadline := time.Now().Add(o.timeout)
+func (o *Out) arm(p *progress) error {
+	now := time.Now()
+	wait := o.timeout
+	if o.record == 0 {
+		wait /= looks
+	}
+	if p.last.IsZero() {
+		p.last = now
+	}
+	deadline := now.Add(wait)
 	if until := o.until.Load(); until != 0 {
 		if end := time.Unix(0, until); end.Before(deadline) {
 			deadline = end
@@ -206,13 +228,22 @@ func (o *Out) arm() error {
 	return o.nc.SetWriteDeadline(deadline)
 }
 
-// resume reports whether a write that failed with err after n bytes is gone on with.
-func (o *Out) resume(n int, err error) bool {
-	if n == 0 || o.record > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+// resume reports whether a write that failed with err after n bytes is gone on with. What counts is what the
+// peer takes: the system may take nothing from us for long while it empties a large buffer of its own.
+func (o *Out) resume(p *progress, n int, err error) bool {
+	if o.record > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	until := o.until.Load()
-	return until == 0 || time.Now().UnixNano() < until
+	now := time.Now()
+	if until := o.until.Load(); until != 0 && now.UnixNano() >= until {
+		return false
+	}
+	unsent, known := unsent(o.nc)
+	if n > 0 || known && p.known && unsent < p.unsent {
+		p.last = now
+	}
+	p.unsent, p.known = unsent, known
+	return now.Sub(p.last) < o.timeout
 }
 
 // fail notes why writing has ended, and tells.
