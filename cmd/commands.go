@@ -158,14 +158,15 @@ func (p *program) listPlugins() error {
 			}
 			b.WriteString("\n")
 		}
-		b.WriteString("transports\n")
+		var schemes, kinds []string
 		for _, t := range in.Transports {
-			fmt.Fprintf(&b, "  %s://\n", strings.Join(t.Schemes, "://, "))
+			schemes = append(schemes, strings.Join(t.Schemes, "://, ")+"://")
 		}
-		b.WriteString("engines\n")
 		for _, e := range in.Engines {
-			fmt.Fprintf(&b, "  %s\n", e.Kind)
+			kinds = append(kinds, e.Kind)
 		}
+		section(&b, "transports", schemes)
+		section(&b, "engines", kinds)
 		section(&b, "authenticators", names(in.Authenticators))
 		section(&b, "authorizers", names(in.Authorizers))
 		section(&b, "interceptors", names(in.Interceptors))

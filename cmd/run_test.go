@@ -126,7 +126,7 @@ func TestRefused(t *testing.T) {
 			1,
 			[]string{"listeners.stomp.uri", "listeners.websocket.uri"},
 		},
-		{"unknown key", []string{"--set", "lisseners.a=1"}, 1, []string{"lisseners: unknown key, did you mean listeners? (--set)"}},
+		{"unknown key", []string{"--set", "listener.a=1"}, 1, []string{"listener: unknown key, did you mean listeners? (--set)"}},
 		{
 			"unknown protocol",
 			[]string{"--set", "listeners.stomp.protocols=stmp"},
