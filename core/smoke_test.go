@@ -24,6 +24,7 @@ func (*nullConn) Flush() error                              { return nil }
 func (*nullConn) SetReadDeadline(time.Time) error           { return nil }
 func (*nullConn) LoggedIn()                                 {}
 func (c *nullConn) Close(err error)                         { c.mu.Lock(); c.err = err; c.mu.Unlock() }
+
 func (*nullConn) Info() *core.ConnInfo {
 	a := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
 	return &core.ConnInfo{ID: "c1", Local: a, Remote: a}

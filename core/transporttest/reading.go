@@ -65,7 +65,7 @@ func echo(_ context.Context, c core.Conn) error {
 func info(t testing.TB, s Suite) {
 	infos := make(chan *core.ConnInfo, 2)
 	srv := serve(t, s, DefaultLimits(), func(ctx context.Context, c core.Conn) error {
-		if c.Info() != c.Info() {
+		if first := c.Info(); c.Info() != first {
 			t.Errorf("Info returns something new each time")
 		}
 		infos <- c.Info()
@@ -188,7 +188,7 @@ func peerDrops(t testing.TB, s Suite) {
 	send(t, c, "hello")
 	receive(t, c, 5)
 	_ = c.NetConn().Close()
-	await(t, ends, "the end")
+	_ = await(t, ends, "the end")
 	send(t, other, "still here")
 	receive(t, other, 10)
 }

@@ -24,7 +24,7 @@ func writers(t testing.TB, s Suite) {
 				for i := range each {
 					body := bytes.Repeat([]byte{byte(w)}, []int{1, 100, 3000, 40_000, 70_000}[(i+w)%5])
 					var head [8]byte
-					binary.BigEndian.PutUint32(head[:], uint32(w<<16|i)) //nolint:gosec // small
+					binary.BigEndian.PutUint32(head[:], uint32(w<<16|i))
 					binary.BigEndian.PutUint32(head[4:], uint32(len(body)))
 					if err := c.WriteMessage(core.Binary, head[:], body[:len(body)/2], body[len(body)/2:]); err != nil {
 						t.Errorf("WriteMessage: %v", err)

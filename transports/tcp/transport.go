@@ -41,6 +41,9 @@ func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
 // Name implements core.Transport.
 func (t *Transport) Name() string { return t.name }
 
+// Stats returns what the listener has counted. It may be called at any time.
+func (t *Transport) Stats() Stats { return t.hub.Stats() }
+
 // Addr returns the bound address, nil before Listen.
 func (t *Transport) Addr() net.Addr {
 	t.mu.Lock()
@@ -50,9 +53,6 @@ func (t *Transport) Addr() net.Addr {
 	}
 	return t.listener.Addr()
 }
-
-// Stats returns what the listener has counted. It may be called at any time.
-func (t *Transport) Stats() Stats { return t.hub.Stats() }
 
 // Listen implements core.Transport.
 func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -174,8 +175,8 @@ func (p *peer) Receive() ([]byte, error) {
 			if len(payload) >= 2 {
 				end.Code, end.Reason = int(binary.BigEndian.Uint16(payload)), string(payload[2:])
 			}
-			if _, err := p.br.ReadByte(); err != io.EOF {
-				return nil, fmt.Errorf("after the close frame: %v", err)
+			if _, err := p.br.ReadByte(); !errors.Is(err, io.EOF) {
+				return nil, fmt.Errorf("after the close frame: %w", err)
 			}
 			_ = p.nc.Close()
 			return nil, end
@@ -202,8 +203,8 @@ func (p *peer) wantClose(code int, reason string) {
 		if err == nil {
 			continue
 		}
-		end, ok := err.(*transporttest.EndError)
-		if !ok || end.Code != code || !strings.HasPrefix(end.Reason, reason) {
+		var end *transporttest.EndError
+		if !errors.As(err, &end) || end.Code != code || !strings.HasPrefix(end.Reason, reason) {
 			p.t.Errorf("the connection ended with %#v, want %d %s", err, code, reason)
 		}
 		return
@@ -294,7 +295,7 @@ func (e echo) ServeConn(_ context.Context, c core.Conn) error {
 	}
 	for {
 		k, r, err := c.NextReader()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -314,15 +315,6 @@ func (e echo) ServeConn(_ context.Context, c core.Conn) error {
 			return err
 		}
 	}
-}
-
-// handlerFunc is a handler made of a function.
-type handlerFunc func(ctx context.Context, c core.Conn) error
-
-func (handlerFunc) Subprotocols() []string           { return []string{"test"} }
-func (handlerFunc) Select(o []string) (string, bool) { return o[0], true }
-func (h handlerFunc) ServeConn(ctx context.Context, c core.Conn) error {
-	return h(ctx, c)
 }
 
 var discard = slog.New(slog.DiscardHandler)

@@ -81,7 +81,8 @@ func (o *Out) ended() error {
 // add is called with mu held.
 func (o *Out) add(n int, head []byte, parts [][]byte) {
 	o.buf = o.buf.room(n)
-	b := append(o.buf.b, head...)
+	b := o.buf.b
+	b = append(b, head...)
 	for _, p := range parts {
 		b = append(b, p...)
 	}
