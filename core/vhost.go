@@ -102,6 +102,7 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		Dead: func(r engine.Record, attempts int, reason string) []engine.Op {
 			return v.deadLetter(bq, cfg, r, attempts, reason)
 		},
+		Undo:    v.unreserve,
 		Group:   messageGroup,
 		Dropped: v.b.stats.dropped,
 		Idle:    func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
@@ -266,6 +267,20 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 		return nil
 	}
 	return []engine.Op{{Kind: engine.Append, Logs: []engine.LogID{dlq.id}, Msg: em}}
+}
+
+// unreserve takes back the room that ops were to fill, whose batch failed.
+func (v *vhost) unreserve(ops []engine.Op) {
+	for _, op := range ops {
+		if op.Kind != engine.Append {
+			continue
+		}
+		for _, id := range op.Logs {
+			if bq := v.lookup(id); bq != nil {
+				bq.q.Unreserve(len(op.Msg.Body))
+			}
+		}
+	}
 }
 
 // messageGroup reads the group of JMS: JMSXGroupID, and JMSXGroupSeq -1 that closes it.

@@ -82,6 +82,9 @@ func (q *Queue) discardBatch(dead []condemned) {
 	q.runs.Add(1) // by the runner, so that shut waits
 	q.eng.Commit(&engine.Batch{Ops: ops, Relaxed: true}, func(err error) {
 		defer q.runs.Done()
+		if err != nil && q.hooks.Undo != nil {
+			q.hooks.Undo(ops)
+		}
 		q.discarded(dead, err)
 		if err == nil && q.hooks.Dropped != nil {
 			for reason, n := range dropped {
