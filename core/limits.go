@@ -26,18 +26,18 @@ type QueuePolicy struct {
 
 // Limits bound what one broker and one client may use. All must be positive.
 type Limits struct {
-	Subscriptions    int           `koanf:"subscriptions"`     // of one session
-	OutboxMessages   int           `koanf:"outbox_messages"`   // direct deliveries waiting for one session
-	OutboxBytes      int64         `koanf:"outbox_bytes"`      // body bytes of them
-	OutboxOverflow   string        `koanf:"outbox_overflow"`   // drop_oldest, drop_new, conflate or disconnect
-	Credit           int           `koanf:"credit"`            // unsettled deliveries of a subscription that does not say
-	Transactions     int           `koanf:"transactions"`      // open transactions of one session (kept by the protocols)
-	TransactionOps   int           `koanf:"transaction_ops"`   // sends and settlements of one transaction
-	TransactionBytes int64         `koanf:"transaction_bytes"` // body bytes of one transaction
-	UnackedPublishes int           `koanf:"unacked_publishes"` // publishes of one session under way; more make Publish wait
-	SessionExpiry    time.Duration `koanf:"session_expiry"`    // most a session may outlive its connection
-	RetainedMessages int           `koanf:"retained_messages"` // retained messages in all
-	SessionQueue     int           `koanf:"session_queue"`     // messages waiting in one private queue of a session
+	Subscriptions    int           `koanf:"subscriptions"`                                                   // of one session
+	OutboxMessages   int           `koanf:"outbox_messages"`                                                 // direct deliveries waiting for one session
+	OutboxBytes      int64         `koanf:"outbox_bytes"`                                                    // body bytes of them
+	OutboxOverflow   string        `koanf:"outbox_overflow" enum:"drop_oldest,drop_new,conflate,disconnect"` // drop_oldest, drop_new, conflate or disconnect
+	Credit           int           `koanf:"credit"`                                                          // unsettled deliveries of a subscription that does not say
+	Transactions     int           `koanf:"transactions"`                                                    // open transactions of one session (kept by the protocols)
+	TransactionOps   int           `koanf:"transaction_ops"`                                                 // sends and settlements of one transaction
+	TransactionBytes int64         `koanf:"transaction_bytes"`                                               // body bytes of one transaction
+	UnackedPublishes int           `koanf:"unacked_publishes"`                                               // publishes of one session under way; more make Publish wait
+	SessionExpiry    time.Duration `koanf:"session_expiry"`                                                  // most a session may outlive its connection
+	RetainedMessages int           `koanf:"retained_messages"`                                               // retained messages in all
+	SessionQueue     int           `koanf:"session_queue"`                                                   // messages waiting in one private queue of a session
 }
 
 // DefaultLimits returns the defaults.
@@ -56,10 +56,16 @@ func (l Limits) Validate() error {
 		key   string
 		value int64
 	}{
-		{"subscriptions", int64(l.Subscriptions)}, {"outbox_messages", int64(l.OutboxMessages)}, {"outbox_bytes", l.OutboxBytes},
-		{"credit", int64(l.Credit)}, {"transactions", int64(l.Transactions)}, {"transaction_ops", int64(l.TransactionOps)},
-		{"transaction_bytes", l.TransactionBytes}, {"unacked_publishes", int64(l.UnackedPublishes)},
-		{"session_expiry", int64(l.SessionExpiry)}, {"retained_messages", int64(l.RetainedMessages)},
+		{"subscriptions", int64(l.Subscriptions)},
+		{"outbox_messages", int64(l.OutboxMessages)},
+		{"outbox_bytes", l.OutboxBytes},
+		{"credit", int64(l.Credit)},
+		{"transactions", int64(l.Transactions)},
+		{"transaction_ops", int64(l.TransactionOps)},
+		{"transaction_bytes", l.TransactionBytes},
+		{"unacked_publishes", int64(l.UnackedPublishes)},
+		{"session_expiry", int64(l.SessionExpiry)},
+		{"retained_messages", int64(l.RetainedMessages)},
 		{"session_queue", int64(l.SessionQueue)},
 	} {
 		if f.value <= 0 {

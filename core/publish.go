@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -55,6 +57,11 @@ func (s *Session) admit(ctx context.Context, m *Message) error {
 	}
 	if err := s.Authorize(ctx, OpPublish, m.Destination); err != nil {
 		return err
+	}
+	if m.Retain && len(m.Body) > 0 {
+		if err := s.v.mayRetain(ctx, m); err != nil {
+			return err
+		}
 	}
 	m.Publisher, m.User = s.principal.ClientID, s.principal.Name
 	s.b.stamp(m)
@@ -154,41 +161,40 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 			return fmt.Errorf("commit: %w", err)
 		}
 	}
-	c := commit{s: s}
+	stored := func() {}
+	if slices.ContainsFunc(tx.Sends, func(m *Message) bool { return m.Retain }) {
+		stored = sync.OnceFunc(s.v.retaining.begin())
+	}
+	c := commit{s: s, stored: stored}
 	for _, m := range tx.Sends {
 		if err := c.send(ctx, m); err != nil {
 			c.undo()
 			return fmt.Errorf("commit: %w", err)
 		}
 	}
-	settling, err := s.claim(tx.Settles)
+	settled, err := s.claim(tx.Settles)
 	if err != nil {
 		c.undo()
 		return fmt.Errorf("commit: %w", err)
 	}
-	for _, x := range settling {
-		c.ops = append(c.ops, x.Ops()...)
-	}
+	c.ops = settled.ops(c.ops)
 	p := &pending{done: done}
 	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
 		for i := range c.routes {
 			c.routes[i].direct(c.sends[i], s)
 		}
 		s.b.o.Engine.Commit(&engine.Batch{Ops: c.ops}, func(err error) {
+			stored()
 			if err != nil {
 				c.unreserve()
 			}
-			for _, x := range settling {
-				x.Done(err)
-			}
+			settled.finish(err)
 			c.release()
 			s.acks.finish(p, engineErr(err))
 		})
 	})
 	if err != nil {
-		for _, x := range settling {
-			x.Done(err)
-		}
+		settled.finish(err)
 		c.undo()
 	}
 	return err
@@ -200,6 +206,7 @@ type commit struct {
 	sends  []*Message
 	routes []*routing
 	ops    []engine.Op
+	stored func() // retained messages are, or never will be
 }
 
 func (c *commit) send(ctx context.Context, m *Message) error {
@@ -236,6 +243,7 @@ func (c *commit) release() {
 }
 
 func (c *commit) undo() {
+	c.stored()
 	c.unreserve()
 	c.release()
 }

@@ -2,9 +2,12 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/wyemq/wye/core/engine"
 )
 
 // retainWait bounds how long a new subscription waits for retained messages that are being stored.
@@ -67,6 +70,20 @@ func (r *retaining) wait(ctx context.Context) {
 		}
 		timeout.Stop()
 	}
+}
+
+// mayRetain refuses a retained message of a new topic when there are too many.
+func (v *vhost) mayRetain(ctx context.Context, m *Message) error {
+	r := v.b.o.Engine.Retained()
+	if r.Len() < v.b.o.Limits.RetainedMessages {
+		return nil
+	}
+	known := false
+	err := r.Match(ctx, v.retainKey(m.Destination), func(*engine.Message) bool { known = true; return false })
+	if err != nil || known {
+		return engineErr(err)
+	}
+	return fmt.Errorf("%d retained messages are the most there may be: %w", v.b.o.Limits.RetainedMessages, ErrLimit)
 }
 
 // retainKey names the retained message of a topic in the engine.

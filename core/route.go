@@ -118,6 +118,10 @@ func (m *Message) expired(now time.Time) bool { return !m.Expires.IsZero() && !n
 
 // inject routes a message of the broker's own making: a will, a delayed message, $SYS. done may be nil.
 func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error)) {
+	stored := func() {}
+	if m.Retain {
+		stored = v.retaining.begin()
+	}
 	r := routings.Get().(*routing)
 	defer r.release()
 	if err := r.reserve(b.ctx, v, m, nil); err != nil {
@@ -127,6 +131,7 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 	r.direct(m, nil)
 	batch := &engine.Batch{Ops: r.ops(b, v, m, extra), Relaxed: !m.Persistent && len(extra) == 0}
 	if len(batch.Ops) == 0 {
+		stored()
 		if done != nil {
 			done(nil)
 		}
@@ -134,6 +139,7 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 	}
 	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes
 	b.o.Engine.Commit(batch, func(err error) {
+		stored()
 		if err != nil {
 			for _, bq := range queues {
 				bq.q.Unreserve(bytes)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -40,7 +41,6 @@ type protoStats struct {
 // stats is what a broker counts while it runs.
 type stats struct {
 	subscriptions atomic.Int64
-	retained      atomic.Int64
 
 	mu          sync.Mutex
 	protocols   map[string]*protoStats
@@ -86,7 +86,7 @@ func (b *Broker) Dropped(reason *Reason, n int) { b.stats.dropped(reason.ID(), n
 // Stats returns the counters as they are now.
 func (b *Broker) Stats() Stats {
 	out := Stats{
-		Subscriptions: int(b.stats.subscriptions.Load()), Retained: int(b.stats.retained.Load()),
+		Subscriptions: int(b.stats.subscriptions.Load()), Retained: b.o.Engine.Retained().Len(),
 		Protocols: make(map[string]ProtocolStats), Drops: make(map[string]uint64), Disconnects: make(map[string]uint64),
 	}
 	b.stats.mu.Lock()
@@ -96,12 +96,8 @@ func (b *Broker) Stats() Stats {
 			InBytes: p.inBytes.Load(), OutBytes: p.outBytes.Load(),
 		}
 	}
-	for k, n := range b.stats.drops {
-		out.Drops[k] = n
-	}
-	for k, n := range b.stats.disconnects {
-		out.Disconnects[k] = n
-	}
+	maps.Copy(out.Drops, b.stats.drops)
+	maps.Copy(out.Disconnects, b.stats.disconnects)
 	b.stats.mu.Unlock()
 	b.mu.Lock()
 	out.Sessions = len(b.online)

@@ -129,19 +129,19 @@ type Settlement struct {
 
 // QueueConfig is how a queue behaves. Zero values mean the default that the comment names.
 type QueueConfig struct {
-	MaxDeliveries int           `koanf:"max_deliveries"` // attempts before a message is a dead letter; 0: 10; -1: no limit
-	DeadLetter    string        `koanf:"dead_letter"`    // destination of dead letters; "": queue/DLQ.<name>; "none": dropped
-	Backoff       time.Duration `koanf:"backoff"`        // wait after the first nack, doubled at each; 0: none
-	MaxBackoff    time.Duration `koanf:"max_backoff"`    // most of it; 0: one minute
-	TTL           time.Duration `koanf:"ttl"`            // most a message may wait; 0: no limit
-	MaxLength     int           `koanf:"max_length"`     // messages; 0: no limit
-	MaxBytes      int64         `koanf:"max_bytes"`      // body bytes; 0: no limit
-	Overflow      string        `koanf:"overflow"`       // "reject", "drop_head" or "dead_letter"; "": reject
-	Priorities    bool          `koanf:"priorities"`     // order by priority from the start; else from the first message that has one
-	ExpiresIdle   time.Duration `koanf:"expires_idle"`   // delete the queue after so long without consumers and use; 0: never
-	AutoDelete    bool          `koanf:"auto_delete"`    // delete the queue when its last consumer leaves
-	ExpiredToDLQ  bool          `koanf:"expired_to_dlq"` // expired messages become dead letters; else they are dropped
-	Credit        int           `koanf:"prefetch"`       // default credit of its consumers; 0: that of the broker
+	MaxDeliveries int           `koanf:"max_deliveries"`                                // attempts before a message is a dead letter; 0: 10; -1: no limit
+	DeadLetter    string        `koanf:"dead_letter"`                                   // destination of dead letters; "": queue/DLQ.<name>; "none": dropped
+	Backoff       time.Duration `koanf:"backoff"`                                       // wait after the first nack, doubled at each; 0: none
+	MaxBackoff    time.Duration `koanf:"max_backoff"`                                   // most of it; 0: one minute
+	TTL           time.Duration `koanf:"ttl"`                                           // most a message may wait; 0: no limit
+	MaxLength     int           `koanf:"max_length"`                                    // messages; 0: no limit
+	MaxBytes      int64         `koanf:"max_bytes"`                                     // body bytes; 0: no limit
+	Overflow      string        `koanf:"overflow" enum:",reject,drop_head,dead_letter"` // "reject", "drop_head" or "dead_letter"; "": reject
+	Priorities    bool          `koanf:"priorities"`                                    // order by priority from the start; else from the first message that has one
+	ExpiresIdle   time.Duration `koanf:"expires_idle"`                                  // delete the queue after so long without consumers and use; 0: never
+	AutoDelete    bool          `koanf:"auto_delete"`                                   // delete the queue when its last consumer leaves
+	ExpiredToDLQ  bool          `koanf:"expired_to_dlq"`                                // expired messages become dead letters; else they are dropped
+	Credit        int           `koanf:"prefetch"`                                      // default credit of its consumers; 0: that of the broker
 }
 
 // Login is what a protocol knows of a client that wants a session.

@@ -16,6 +16,7 @@ type retained struct {
 	mu      sync.RWMutex // of the trie and of expires
 	root    leaf
 	expires expiryHeap
+	size    int // topics that have a message
 }
 
 var _ engine.Retained = (*retained)(nil)
@@ -60,6 +61,12 @@ func (r *retained) store(l *leaf, m *engine.Message) {
 	if l.place > 0 {
 		heap.Remove(&r.expires, l.place-1)
 	}
+	if l.msg != nil {
+		r.size--
+	}
+	if m != nil {
+		r.size++
+	}
 	l.msg = m
 	if m != nil && !m.Expires.IsZero() {
 		heap.Push(&r.expires, l)
@@ -68,6 +75,13 @@ func (r *retained) store(l *leaf, m *engine.Message) {
 		delete(l.parent.children, l.level)
 		l = l.parent
 	}
+}
+
+// Len implements engine.Retained.
+func (r *retained) Len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.size
 }
 
 func expired(m *engine.Message, now time.Time) bool {

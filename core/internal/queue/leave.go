@@ -93,6 +93,9 @@ func (q *Queue) depart(d *departure) {
 	q.runs.Add(1) // so that shut waits
 	q.eng.Commit(&engine.Batch{Ops: d.ops, Relaxed: true}, func(err error) {
 		defer q.runs.Done()
+		if err != nil && q.hooks.Undo != nil {
+			q.hooks.Undo(d.ops)
+		}
 		q.departed(d, err)
 		if err == nil && q.hooks.Dropped != nil {
 			for reason, n := range d.dropped {

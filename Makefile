@@ -1,0 +1,85 @@
+# Two commands set everything up on a fresh machine with Go and Node.js: `make run` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO            ?= go
+GOLANGCI      := v2.15.0
+GOVULNCHECK   := v1.1.4
+BIN           := $(CURDIR)/.cache/bin
+LINT          := $(BIN)/golangci-lint-$(GOLANGCI)
+CLIENTS       := cmd/testdata/clients
+TESTFLAGS     ?=
+FUZZTIME      ?= 60s
+
+# Packages whose AllocsPerRun tests mean nothing under the race detector.
+NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
+
+.PHONY: help run build test race alloc lint fmt bench fuzz vuln tidy clients chromium clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+run: ## build and run the broker with configs/dev.yaml; ARGS="--set key=value" adds arguments
+	@echo "==> building wye (the first time takes a minute)"
+	@$(GO) build -o bin/wye ./cmd/wye
+	@exec bin/wye --config configs/dev.yaml $(ARGS)
+
+build: ## build bin/wye
+	$(GO) build -trimpath -o bin/wye ./cmd/wye
+
+test: tidy lint clients chromium race alloc ## everything CI runs: lint, all tests under the race detector, allocation tests
+	@echo "==> all tests have passed"
+
+race: clients chromium ## all tests once, under the race detector, in random order
+	@echo "==> go test -race ./... (some minutes)"
+	@export CHROME_BIN="$$(bash .ci/chromium)"; $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
+
+alloc: ## the packages whose tests count allocations, without the race detector
+	@echo "==> go test without the race detector, where allocations are counted"
+	@pkgs="$(NORACE)"; if [ -n "$$pkgs" ]; then $(GO) test -count=1 -timeout 5m $$pkgs; fi
+
+lint: $(LINT) ## golangci-lint, at the pinned version
+	@echo "==> golangci-lint"
+	@GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/golangci $(LINT) run ./...
+
+fmt: $(LINT) ## format as lint wants it
+	@GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/golangci $(LINT) fmt ./...
+
+$(LINT):
+	@echo "==> installing golangci-lint $(GOLANGCI) into .cache/bin (some minutes, once)"
+	@mkdir -p $(BIN)
+	@GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	@mv $(BIN)/golangci-lint $@
+
+tidy:
+	@$(GO) mod tidy -diff
+
+clients: $(CLIENTS)/node_modules/.package-lock.json
+
+$(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not on PATH: install Node.js 20 or later (Debian: apt-get install nodejs npm)" >&2; exit 1; }
+	@echo "==> npm ci in $(CLIENTS)"
+	@npm ci --prefix $(CLIENTS) --no-audit --no-fund --loglevel=error
+	@touch $@
+
+chromium:
+	@bash .ci/chromium >/dev/null
+
+bench: ## all benchmarks; PKG=./core/... BENCH=Publish COUNT=10 choose
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) $(or $(PKG),./...)
+
+fuzz: ## every fuzz target for FUZZTIME (60s)
+	@grep -rlE '^func Fuzz' --include=*_test.go . | grep -v node_modules | sort | while read -r file; do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
+			echo "==> $$target in $$(dirname "$$file") for $(FUZZTIME)"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+		done; \
+	done
+
+vuln: ## known vulnerabilities in what is used; asks vuln.go.dev
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
+
+clean: ## remove what was built and installed
+	rm -rf bin .cache $(CLIENTS)/node_modules

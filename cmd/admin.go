@@ -1,0 +1,99 @@
+package wyecmd
+
+import (
+	"log/slog"
+	"net"
+
+	"go.uber.org/fx"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/corefx"
+	"github.com/wyemq/wye/plugins/admin"
+	"github.com/wyemq/wye/plugins/console"
+	"github.com/wyemq/wye/plugins/metrics"
+	"github.com/wyemq/wye/transports/tcp"
+	"github.com/wyemq/wye/transports/websocket"
+)
+
+// adminServer is the admin server with all that is mounted there.
+func adminServer() fx.Option {
+	return fx.Options(
+		corefx.Config("admin", admin.DefaultConfig), corefx.Config("metrics", metrics.DefaultConfig),
+		corefx.Runner(newAdmin),
+	)
+}
+
+type adminIn struct {
+	fx.In
+
+	Admin     admin.Config
+	Metrics   metrics.Config
+	Broker    *core.Broker
+	Mux       *core.Mux
+	Listeners []corefx.Listener
+	Ready     *corefx.Readiness
+	Log       *slog.Logger
+}
+
+// newAdmin mounts metrics and demos, and lets the pages of the demos connect to the WebSocket listeners.
+func newAdmin(in adminIn) (*admin.Server, error) {
+	scrapes, err := metrics.New(in.Metrics, metrics.Source{
+		Broker: in.Broker.Stats, Listeners: func() []metrics.Listener { return counted(in.Listeners) },
+		Protocols: in.Mux.Names(), Version: in.Broker.Version(),
+	}, in.Log)
+	if err != nil {
+		return nil, err
+	}
+	demos, err := console.New(func() []console.Listener { return bound(in.Listeners) }, in.Broker.Version())
+	if err != nil {
+		return nil, err
+	}
+	server, err := admin.New(in.Admin, in.Ready.Err, []admin.Route{
+		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
+		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes},
+	}, in.Log)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range in.Listeners {
+		if t, ok := l.Transport.(*websocket.Transport); ok {
+			t.AllowOrigins(server.Serves)
+		}
+	}
+	return server, nil
+}
+
+// counted asks the transports that count.
+func counted(listeners []corefx.Listener) []metrics.Listener {
+	var all []metrics.Listener
+	for _, l := range listeners {
+		m := metrics.Listener{Name: l.Transport.Name(), Transport: l.Scheme}
+		switch t := l.Transport.(type) {
+		case *websocket.Transport:
+			s := t.Stats()
+			m.Open, m.Accepted, m.Ended, m.ReceivedBytes, m.SentBytes = s.Open, s.Accepted, s.Ended, s.BytesIn, s.BytesOut
+		case *tcp.Transport:
+			s := t.Stats()
+			m.Open, m.Accepted, m.Ended, m.ReceivedBytes, m.SentBytes = s.Open, s.Accepted, s.Ended, s.BytesIn, s.BytesOut
+		default:
+			continue // somebody's own, which does not count
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// bound lists the listeners that have an address.
+func bound(listeners []corefx.Listener) []console.Listener {
+	var all []console.Listener
+	for _, l := range listeners {
+		t, ok := l.Transport.(interface{ Addr() net.Addr })
+		if !ok {
+			continue
+		}
+		if addr := t.Addr(); addr != nil {
+			all = append(all, console.Listener{Name: l.Transport.Name(), URL: l.Scheme + "://" + addr.String(), Protocols: l.Mux.Names()})
+		}
+	}
+	return all
+}

@@ -1,0 +1,178 @@
+package corefx
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+
+	"go.uber.org/fx"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/core/engine"
+)
+
+// Defaults are what a program runs with when nothing is configured.
+type Defaults struct {
+	// Listeners has keys as "mqtt.uri" and "mqtt.protocols".
+	Listeners map[string]string
+	// Engine is the kind.
+	Engine string
+}
+
+// Input is what a program gives the graph. It supplies exactly one.
+type Input struct {
+	Defaults
+	Sources config.Sources
+	// Version is what protocols tell their clients.
+	Version string
+	// Log is where log lines go.
+	Log io.Writer
+}
+
+// Module provides everything between the plugins and the [Server]. The program supplies an [Input].
+func Module() fx.Option {
+	return fx.Module("core", fx.Provide(
+		newConfig, newLog, newEngine, newBroker, newMux, newListeners, newRunners, newServer,
+		func() *Readiness { return new(Readiness) },
+	))
+}
+
+type configIn struct {
+	fx.In
+
+	Input      Input
+	Sections   []config.Section `group:"sections"`
+	Transports []TransportKind  `group:"transports"`
+	Engines    []EngineKind     `group:"engines"`
+}
+
+// newConfig reads the configuration.
+func newConfig(in configIn) (*config.Config, error) {
+	// Groups come in no order, but what is printed should have one.
+	slices.SortFunc(in.Transports, func(a, b TransportKind) int { return slices.Compare(a.Schemes, b.Schemes) })
+	slices.SortFunc(in.Engines, func(a, b EngineKind) int { return cmp.Compare(a.Kind, b.Kind) })
+	sections := append(coreSections(in.Input.Defaults, in.Transports, in.Engines), in.Sections...)
+	slices.SortStableFunc(sections, func(a, b config.Section) int { return cmp.Compare(a.Key, b.Key) })
+	c, err := config.Load(in.Input.Sources, sections...)
+	if err != nil {
+		return nil, &ConfigError{Partial: c, err: err}
+	}
+	return c, nil
+}
+
+// ConfigError is what the graph fails with when the configuration is wrong.
+type ConfigError struct {
+	// Partial is what was right; nil when the sections do not fit together.
+	Partial *config.Config
+	err     error
+}
+
+func (e *ConfigError) Error() string { return e.err.Error() }
+
+// Unwrap returns what [config.Load] returned.
+func (e *ConfigError) Unwrap() error { return e.err }
+
+func newLog(in Input, c *config.Config) *slog.Logger {
+	cfg := config.Get[LogSettings](c, keyLog)
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Level)) // one of those that the tag permits
+	o := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(in.Log, o))
+	}
+	return slog.New(slog.NewTextHandler(in.Log, o))
+}
+
+type engineIn struct {
+	fx.In
+
+	Config  *config.Config
+	Log     *slog.Logger
+	Engines []EngineKind `group:"engines"`
+}
+
+// newEngine opens the engine of the configured kind.
+func newEngine(in engineIn) (engine.Engine, error) {
+	chosen := in.Config.Instances(keyEngine)[0]
+	i := slices.IndexFunc(in.Engines, func(k EngineKind) bool { return k.Kind == chosen.Variant })
+	e, err := in.Engines[i].New(chosen.Value, in.Log.With("engine", chosen.Variant))
+	if err != nil {
+		return nil, fmt.Errorf("engine %s: %w", chosen.Variant, err)
+	}
+	return e, nil
+}
+
+type brokerIn struct {
+	fx.In
+
+	Input          Input
+	Config         *config.Config
+	Log            *slog.Logger
+	Engine         engine.Engine
+	Authenticators []core.Authenticator `group:"authenticators"`
+	Authorizers    []core.Authorizer    `group:"authorizers"`
+	Interceptors   []core.Interceptor   `group:"interceptors"`
+}
+
+// newBroker makes the broker of everything that has an order.
+func newBroker(in brokerIn) (*core.Broker, error) {
+	auth := config.Get[AuthSettings](in.Config, keyAuth)
+	o := core.Options{
+		Engine: in.Engine, Anonymous: auth.Anonymous, Version: in.Input.Version, Log: in.Log,
+		Limits: config.Get[core.Limits](in.Config, keyLimits),
+		Queues: config.Get[QueueSettings](in.Config, keyQueues),
+	}
+	var errs [3]error
+	o.Authenticators, errs[0] = inOrder("auth.authenticators", auth.Authenticators, in.Authenticators)
+	o.Authorizers, errs[1] = inOrder("auth.authorizers", auth.Authorizers, in.Authorizers)
+	o.Interceptors, errs[2] = inOrder(keyInterceptors, config.Get[[]string](in.Config, keyInterceptors), in.Interceptors)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	return core.NewBroker(o)
+}
+
+type muxIn struct {
+	fx.In
+
+	Log       *slog.Logger
+	Protocols []core.Protocol `group:"protocols"`
+}
+
+// newMux joins all protocols; listeners pick theirs of it.
+func newMux(in muxIn) (*core.Mux, error) { return core.NewMux(in.Log, byName(in.Protocols)...) }
+
+// Runners are all that run, whatever else they are.
+type Runners []core.Runner
+
+type runnersIn struct {
+	fx.In
+
+	Runners        []core.Runner        `group:"runners"`
+	Protocols      []core.Protocol      `group:"protocols"`
+	Authenticators []core.Authenticator `group:"authenticators"`
+	Authorizers    []core.Authorizer    `group:"authorizers"`
+	Interceptors   []core.Interceptor   `group:"interceptors"`
+}
+
+// newRunners finds them.
+func newRunners(in runnersIn) Runners {
+	all := Runners(slices.Clone(in.Runners))
+	all = appendRunners(all, in.Protocols)
+	all = appendRunners(all, in.Authenticators)
+	all = appendRunners(all, in.Authorizers)
+	return appendRunners(all, in.Interceptors)
+}
+
+func appendRunners[T any](all Runners, items []T) Runners {
+	for _, item := range items {
+		if r, ok := any(item).(core.Runner); ok {
+			all = append(all, r)
+		}
+	}
+	return all
+}

@@ -1,0 +1,249 @@
+package corefx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/config"
+)
+
+// Readiness says whether clients are served. It may be asked at any time, concurrently.
+type Readiness struct{ state atomic.Int32 }
+
+const (
+	starting int32 = iota
+	serving
+	stopping
+)
+
+var (
+	errStarting = errors.New("starting")
+	errStopping = errors.New("shutting down")
+)
+
+// Err returns nil while clients are served, else why they are not.
+func (r *Readiness) Err() error {
+	switch r.state.Load() {
+	case starting:
+		return errStarting
+	case serving:
+		return nil
+	default:
+		return errStopping
+	}
+}
+
+// Server is the life of the process: it starts runners and listeners, and ends them in order.
+type Server struct {
+	broker    *core.Broker
+	runners   Runners
+	listeners []Listener
+	ready     *Readiness
+	log       *slog.Logger
+	anonymous core.Anonymous
+	closed    bool // to clients elsewhere, unless anonymous
+	timeout   time.Duration
+	failed    chan error // holds the first failure after the start
+
+	stopRunners, stopListeners context.CancelFunc
+	running, serving           sync.WaitGroup
+}
+
+type serverIn struct {
+	fx.In
+
+	Broker         *core.Broker
+	Config         *config.Config
+	Runners        Runners
+	Listeners      []Listener
+	Ready          *Readiness
+	Log            *slog.Logger
+	Authenticators []core.Authenticator `group:"authenticators"`
+}
+
+// newServer joins what is to be started.
+func newServer(in serverIn) (*Server, error) {
+	if len(in.Listeners) == 0 {
+		return nil, errors.New("listeners: none is enabled")
+	}
+	return &Server{
+		broker: in.Broker, runners: in.Runners, listeners: in.Listeners, ready: in.Ready, log: in.Log,
+		anonymous: config.Get[AuthSettings](in.Config, keyAuth).Anonymous,
+		closed:    len(in.Authenticators) == 0,
+		timeout:   config.Get[time.Duration](in.Config, keyShutdown),
+		failed:    make(chan error, 1),
+	}, nil
+}
+
+// Append makes s live and die with lc.
+func (s *Server) Append(lc fx.Lifecycle) {
+	lc.Append(fx.Hook{OnStart: s.start, OnStop: s.stop})
+}
+
+// Failed delivers the error of a runner or listener that has ended while it should not. The program
+// should stop then. (It is not an fx.Shutdowner because waiting for that catches signals as well.)
+func (s *Server) Failed() <-chan error { return s.failed }
+
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default: // the first counts; this one is most likely its consequence
+		s.log.Error("one more part has failed", "error", err)
+	}
+}
+
+// ShutdownTimeout bounds the stop.
+func (s *Server) ShutdownTimeout() time.Duration { return s.timeout }
+
+// start runs the runners until they are ready, then binds every listener, then serves. What was started
+// before a failure is stopped again: fx does not call the OnStop of a hook whose OnStart failed.
+func (s *Server) start(ctx context.Context) error {
+	var runners, listeners context.Context
+	// They outlive ctx, which is for the start only.
+	runners, s.stopRunners = context.WithCancel(context.WithoutCancel(ctx))
+	listeners, s.stopListeners = context.WithCancel(context.WithoutCancel(ctx))
+	err := s.startRunners(ctx, runners)
+	if err == nil {
+		err = s.listen(ctx, listeners)
+	}
+	if err != nil {
+		return errors.Join(err, s.stop(ctx))
+	}
+	s.ready.state.Store(serving)
+	s.log.Info("ready", "version", s.broker.Version())
+	return nil
+}
+
+// startRunners starts all and waits until each is ready or has failed.
+func (s *Server) startRunners(start, run context.Context) error {
+	type report struct {
+		r   core.Runner
+		err error
+	}
+	reports := make(chan report, len(s.runners)) // each reports once
+	for _, r := range s.runners {
+		s.running.Go(func() {
+			var once sync.Once
+			err := r.Run(run, func() { once.Do(func() { reports <- report{r, nil} }) })
+			early := false
+			once.Do(func() { early = true })
+			switch {
+			case early:
+				if err == nil {
+					err = errors.New("ended before it was ready")
+				}
+				reports <- report{r, err}
+			case err != nil:
+				s.fail(fmt.Errorf("%T: %w", r, err))
+			}
+		})
+	}
+	var errs []error
+	for range s.runners {
+		select {
+		case rep := <-reports:
+			if rep.err != nil {
+				errs = append(errs, rep.err)
+			}
+		case <-start.Done():
+			return errors.Join(append(errs, fmt.Errorf("waiting for the plugins that run: %w", start.Err()))...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// listen binds all listeners and, if none failed, serves them.
+func (s *Server) listen(start, run context.Context) error {
+	addrs := make([]net.Addr, len(s.listeners))
+	var errs []error
+	for i, l := range s.listeners {
+		addr, err := l.Transport.Listen(start)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		addrs[i] = addr
+	}
+	if len(errs) > 0 {
+		s.stopListeners() // so that Serve lets the address go at once
+	}
+	for i, l := range s.listeners {
+		if addrs[i] == nil {
+			continue
+		}
+		s.serving.Go(func() {
+			if err := l.Transport.Serve(run, l.Mux); err != nil {
+				s.fail(fmt.Errorf("%s: %w", l.Key, err))
+			}
+		})
+		if len(errs) == 0 {
+			s.log.Info("listening", "listener", l.Transport.Name(), "address", l.Scheme+"://"+addrs[i].String(),
+				"protocols", strings.Join(l.Mux.Names(), ","))
+			s.warn(l, addrs[i])
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// warn tells of a listener that others can reach and that lets in nobody, or everybody.
+func (s *Server) warn(l Listener, addr net.Addr) {
+	if a, ok := addr.(*net.TCPAddr); !ok || a.IP.IsLoopback() || !s.closed {
+		return
+	}
+	switch s.anonymous {
+	case core.AnonymousLoopback:
+		s.log.Warn("only clients on this machine can log in: there are no users, and auth.anonymous is loopback",
+			"listener", l.Transport.Name(), "address", addr.String())
+	case core.AnonymousAlways:
+		s.log.Warn("anybody can log in: auth.anonymous is true", "listener", l.Transport.Name(), "address", addr.String())
+	case core.AnonymousNever:
+		s.log.Warn("nobody can log in: there are no users, and auth.anonymous is false",
+			"listener", l.Transport.Name(), "address", addr.String())
+	}
+}
+
+// stop ends everything in order: accepting, connections, runners, sessions, engine. Every step is taken
+// even if ctx runs out in one before it.
+func (s *Server) stop(ctx context.Context) error {
+	s.ready.state.Store(stopping)
+	s.stopListeners()
+	// Three quarters for the connections: the engine needs time too, or is left to recover at the next start.
+	serving := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		serving, cancel = context.WithTimeout(ctx, time.Until(deadline)*3/4)
+		defer cancel()
+	}
+	errs := []error{wait(serving, &s.serving, "connections")}
+	s.stopRunners()
+	errs = append(errs, wait(ctx, &s.running, "plugins"))
+	if err := s.broker.Close(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("close broker: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// wait waits for wg, bounded by ctx. The process is about to end, so what still hangs then is left behind.
+func wait(ctx context.Context, wg *sync.WaitGroup, what string) error {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s have not ended in time: %w", what, ctx.Err())
+	}
+}

@@ -1,0 +1,130 @@
+package corefx
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/core/destination"
+)
+
+// ListenerSettings are the keys of a listener that do not depend on its transport.
+type ListenerSettings struct {
+	// URI says transport and address, as in ws://127.0.0.1:61614; port 0 takes a free one.
+	URI string `koanf:"uri"`
+	// Enabled switches the listener off without taking it out of the configuration.
+	Enabled bool `koanf:"enabled"`
+	// Protocols names those that are served, in the order in which they look at the first bytes.
+	// Empty: all, by name.
+	Protocols []string `koanf:"protocols"`
+}
+
+// EngineSettings are the keys of the engine that do not depend on its kind.
+type EngineSettings struct {
+	// Kind picks one of the engines compiled in.
+	Kind string `koanf:"kind"`
+	// Dir is where an engine that writes to disk does so; others do not look at it.
+	Dir string `koanf:"dir"`
+}
+
+// AuthSettings is the section "auth".
+type AuthSettings struct {
+	// Anonymous says who may log in without credentials when no authenticator decides.
+	Anonymous core.Anonymous `koanf:"anonymous" enum:"loopback,false,true"`
+	// Authenticators and Authorizers are the order in which those compiled in are asked.
+	Authenticators []string `koanf:"authenticators"`
+	Authorizers    []string `koanf:"authorizers"`
+}
+
+// LogSettings is the section "log".
+type LogSettings struct {
+	Level  string `koanf:"level" enum:"debug,info,warn,error"`
+	Format string `koanf:"format" enum:"text,json"`
+}
+
+// checkShutdown refuses what leaves no time.
+func checkShutdown(value any) error {
+	if t := value.(time.Duration); t <= 0 {
+		return fmt.Errorf("%s: must be positive, is %v", keyShutdown, t)
+	}
+	return nil
+}
+
+// QueueSettings is the section "queues".
+type QueueSettings []core.QueuePolicy
+
+// Validate names every policy that makes no sense.
+func (s QueueSettings) Validate() error {
+	var errs []error
+	for i, p := range s {
+		// The wildcards are those of topics; queues have none.
+		if err := destination.CheckFilter("topic/" + p.Match); err != nil {
+			errs = append(errs, fmt.Errorf("%d.match: must be a filter such as orders/#, is %q", i, p.Match))
+		}
+		c := p.Config
+		if c.MaxDeliveries < -1 {
+			errs = append(errs, fmt.Errorf("%d.max_deliveries: must be -1 or more, is %d", i, c.MaxDeliveries))
+		}
+		if d := c.DeadLetter; d != "" && d != "none" {
+			if err := destination.Check(d); err != nil {
+				errs = append(errs, fmt.Errorf("%d.dead_letter: must be a destination, none or empty: %w", i, err))
+			}
+		}
+		for _, f := range []struct {
+			key   string
+			value int64
+		}{
+			{"backoff", int64(c.Backoff)},
+			{"max_backoff", int64(c.MaxBackoff)},
+			{"ttl", int64(c.TTL)},
+			{"max_length", int64(c.MaxLength)},
+			{"max_bytes", c.MaxBytes},
+			{"expires_idle", int64(c.ExpiresIdle)},
+			{"prefetch", int64(c.Credit)},
+		} {
+			if f.value < 0 {
+				errs = append(errs, fmt.Errorf("%d.%s: must not be negative", i, f.key))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	defaultShutdown = 15 * time.Second
+	keyListeners    = "listeners"
+	keyEngine       = "engine"
+	keyAuth         = "auth"
+	keyInterceptors = "interceptors"
+	keyLimits       = "limits"
+	keyQueues       = "queues"
+	keyLog          = "log"
+	keyShutdown     = "shutdown_timeout"
+)
+
+// coreSections are those of the core itself. Which listeners there are by default, and which engine, the
+// program decides: see [Defaults].
+func coreSections(def Defaults, transports []TransportKind, engines []EngineKind) []config.Section {
+	listeners := config.Section{
+		Key: keyListeners, Named: true, By: "uri", Preset: def.Listeners,
+		Default: ListenerSettings{Enabled: true},
+	}
+	for _, t := range transports {
+		listeners.Variants = append(listeners.Variants, config.Variant{Names: t.Schemes, Default: t.Default})
+	}
+	eng := config.Section{Key: keyEngine, By: "kind", Default: EngineSettings{Kind: def.Engine, Dir: "wye-data"}}
+	for _, e := range engines {
+		eng.Variants = append(eng.Variants, config.Variant{Names: []string{e.Kind}, Default: e.Default})
+	}
+	return []config.Section{
+		listeners, eng,
+		{Key: keyAuth, Default: AuthSettings{Anonymous: core.AnonymousLoopback}},
+		{Key: keyInterceptors, Default: []string(nil)},
+		{Key: keyLimits, Default: core.DefaultLimits()},
+		{Key: keyQueues, Default: QueueSettings(nil)},
+		{Key: keyLog, Default: LogSettings{Level: "info", Format: "text"}},
+		{Key: keyShutdown, Default: defaultShutdown, Check: checkShutdown},
+	}
+}

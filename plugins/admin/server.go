@@ -1,0 +1,120 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/wyemq/wye/core"
+)
+
+// Bounds of the HTTP server. Who is slower than these is not served.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = 30 * time.Second // profiles lengthen it for themselves
+	idleTimeout   = time.Minute
+	maxHeader     = 16 << 10
+	drainTimeout  = 3 * time.Second
+)
+
+// Server is the admin server. It is a [core.Runner].
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	handler http.Handler
+
+	mu   sync.Mutex
+	addr net.Addr
+}
+
+var _ core.Runner = (*Server)(nil)
+
+// New checks cfg and routes. ready says why clients cannot be served now, nil that they can; it is
+// called for each request to /readyz, concurrently, and must not block.
+func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Server, error) {
+	if err := cfg.Validate(section); err != nil {
+		return nil, err
+	}
+	t, err := newTable(slices.Concat(routes, ownRoutes(cfg, ready)))
+	if err != nil {
+		return nil, err
+	}
+	if err := addIndex(t); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: log.With("listener", "admin")}
+	s.handler = s.guard(t)
+	return s, nil
+}
+
+// Handler returns what the server serves, for an application with a server of its own.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Addr returns the bound address once Run has called ready, nil before.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
+
+// Run implements [core.Runner]: it binds, serves until ctx is done, and lets requests under way end
+// within a few seconds. With an empty Listen it serves nothing and waits.
+func (s *Server) Run(ctx context.Context, ready func()) error {
+	if s.cfg.Listen == "" {
+		ready()
+		<-ctx.Done()
+		return nil
+	}
+	ln, err := s.listen(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.addr = ln.Addr()
+	s.mu.Unlock()
+	s.log.Info("listening", "address", "http://"+ln.Addr().String())
+	srv := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	var serving sync.WaitGroup
+	serving.Go(func() { ended <- srv.Serve(ln) })
+	defer serving.Wait()
+	ready()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("admin: serve %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		// A profile can take longer than anybody wants to wait for.
+		return errors.Join(srv.Close())
+	}
+	return nil
+}
+
+// listen binds, and refuses an address that turns out to be reachable when that was not asked for:
+// a name is what the resolver makes of it.
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("admin.listen: %w", err)
+	}
+	if a, ok := ln.Addr().(*net.TCPAddr); !s.cfg.AllowPlainText && (!ok || !a.IP.IsLoopback()) {
+		return nil, errors.Join(fmt.Errorf("admin.listen: %q is %s, which other machines can reach; "+
+			"use 127.0.0.1, or set admin.allow_plain_text to true", s.cfg.Listen, ln.Addr()), ln.Close())
+	}
+	return ln, nil
+}

@@ -1,0 +1,30 @@
+package metrics
+
+import "github.com/wyemq/wye/core"
+
+// Source is where the numbers come from. Its functions are called for each scrape, concurrently.
+type Source struct {
+	// Broker is [core.Broker.Stats]. Required.
+	Broker func() core.Stats
+	// Listeners tells what each transport has counted; nil: nothing is known of transports.
+	Listeners func() []Listener
+	// Protocols are the names of those served. They have series from the start, so that the first
+	// message is seen as an increase.
+	Protocols []string
+	// Version is that of the program.
+	Version string
+}
+
+// Listener is what one transport has counted.
+type Listener struct {
+	// Name is that of the listener in the configuration, Transport that of its kind.
+	Name, Transport string
+	// Open is how many connections are open now, logged in or not.
+	Open int
+	// Accepted counts connections that were served.
+	Accepted uint64
+	// Ended counts by reason id: those that are over, and those that never came to be.
+	Ended map[string]uint64
+	// ReceivedBytes and SentBytes count what has passed, as the transport sees it.
+	ReceivedBytes, SentBytes uint64
+}

@@ -1,0 +1,187 @@
+package mqtt
+
+import (
+	"sync"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/wyemq/wye/core"
+)
+
+// gather is how many bytes of packets share one message at most; a larger packet is one by itself.
+const gather = 32 << 10
+
+// batch is packets on their way into one message.
+type batch struct {
+	parts   [][]byte
+	size    int
+	scratch []byte   // first bytes, packet identifiers, properties: what is not shared
+	tags    []uint64 // to be settled when the batch is written
+	ids     []uint32
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// release gives b back, without the memory of an unusually large batch.
+func (b *batch) release() {
+	if cap(b.parts) > 8192 || cap(b.scratch) > 2*gather {
+		return
+	}
+	clear(b.parts)
+	b.parts, b.size, b.scratch, b.tags = b.parts[:0], 0, b.scratch[:0], b.tags[:0]
+	batches.Put(b)
+}
+
+// own returns n bytes of scratch. A grown scratch leaves earlier parts where they were.
+func (b *batch) own(p ...byte) []byte {
+	start := len(b.scratch)
+	b.scratch = append(b.scratch, p...)
+	return b.scratch[start:len(b.scratch):len(b.scratch)]
+}
+
+// deliver is the session's core.DeliverFunc.
+func (p *peer) deliver(ds []core.Delivery) error {
+	if s := p.suback.Load(); s != nil {
+		s.before(ds)
+	}
+	b, _ := batches.Get().(*batch)
+	defer b.release()
+	for i := 0; i < len(ds); {
+		i += p.put(b, ds[i:])
+		if b.size >= gather {
+			if err := p.send(b); err != nil {
+				return err
+			}
+		}
+	}
+	err := p.send(b)
+	if err == nil {
+		p.accept(b.tags)
+	}
+	return err
+}
+
+func (p *peer) send(b *batch) error {
+	if len(b.parts) == 0 {
+		return nil
+	}
+	err := p.c.WriteMessage(core.Binary, b.parts...)
+	clear(b.parts)
+	b.parts, b.size, b.scratch = b.parts[:0], 0, b.scratch[:0]
+	return err
+}
+
+// put encodes the first of ds, together with those behind it that are the same message for other direct subscriptions, and
+// returns how many that were.
+func (p *peer) put(b *batch, ds []core.Delivery) (n int) {
+	d := &ds[0]
+	n = 1
+	sub, ok := d.Sub.Data.(*subscription)
+	if d.Message == nil || !ok {
+		return n
+	}
+	b.ids = b.ids[:0]
+	if sub.id > 0 {
+		b.ids = append(b.ids, sub.id)
+	}
+	retain := d.FromRetained || sub.published && d.Retain // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+	if d.Tag == 0 && !d.FromRetained && !sub.shared {
+		for ; n < len(ds) && ds[n].Message == d.Message && ds[n].Tag == 0 && !ds[n].FromRetained; n++ {
+			o, ok := ds[n].Sub.Data.(*subscription)
+			if !ok || o.shared {
+				break
+			}
+			retain = retain || o.published && d.Retain
+			if o.id > 0 {
+				b.ids = append(b.ids, o.id)
+			}
+		}
+	}
+	qos := min(qosOf(d.Message), sub.qos)
+	if d.Tag == 0 {
+		qos = 0
+	}
+	p.encode(b, d, sub, qos, retain)
+	return n
+}
+
+// qosOf returns the quality of service a message was published with.
+func qosOf(m *core.Message) byte {
+	switch {
+	case m.ExactlyOnce:
+		return 2
+	case m.Persistent:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// encode appends one PUBLISH to b, or what stands for it.
+func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, retain bool) {
+	idLen := 0
+	if qos > 0 {
+		idLen = 2
+	}
+	var head []byte
+	cut := 0
+	if p.version == 5 && (len(b.ids) > 0 || !d.Expires.IsZero()) {
+		start := len(b.scratch)
+		b.scratch, cut = appendOwn(b.scratch, d.Message, idLen, b.ids, time.Now())
+		head = b.scratch[start:len(b.scratch):len(b.scratch)]
+	} else if head = encoded(d.Message, p.version, qos > 0); len(head) > 0 {
+		cut = topicEnd(head)
+	}
+	total := 1 + len(head) + idLen + len(d.Body)
+	limit := p.maxPacket
+	if limit == 0 {
+		limit = maxRemaining
+	}
+	if cut == 0 || total > limit { // [MQTT-3.1.2-25]: as if it had been sent
+		reason := core.ErrTooBig
+		if cut == 0 {
+			reason = core.ErrUnsupported
+		}
+		p.proto.broker.Dropped(reason, 1)
+		if d.Tag != 0 {
+			b.tags = append(b.tags, d.Tag)
+		}
+		return
+	}
+	if qos == 0 {
+		if d.Tag != 0 {
+			b.tags = append(b.tags, d.Tag)
+		}
+		b.parts = append(b.parts, b.own(firstByte(0, false, retain)), head, d.Body)
+		b.size += total
+		return
+	}
+	id, qos, what := p.out.claim(d, sub, qos)
+	switch what {
+	case settle:
+		b.tags = append(b.tags, d.Tag)
+		return
+	case skip:
+		return
+	case send, resend:
+	}
+	dup := what == resend || sub.shared && d.Redelivered && sub.target.group == ""
+	own := b.own(firstByte(qos, dup, retain), byte(id>>8), byte(id))
+	b.parts = append(b.parts, own[:1], head[:cut], own[1:], head[cut:], d.Body)
+	b.size += total
+	if qos == 2 && p.durable && !sub.shared {
+		p.session.Put(idKey(keyOut, id), p.out.get(id))
+	}
+}
+
+func firstByte(qos byte, dup, retain bool) byte {
+	b := packets.Publish<<4 | qos<<1
+	if dup {
+		b |= 1 << 3
+	}
+	if retain {
+		b |= 1
+	}
+	return b
+}

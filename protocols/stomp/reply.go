@@ -1,0 +1,96 @@
+package stomp
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/protocols/stomp/frame"
+)
+
+// write sends one frame that build appends to a buffer. Any goroutine may call it.
+func (s *session) write(build func(b []byte) []byte) error {
+	buf, _ := s.p.replies.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	*buf = build((*buf)[:0])
+	err := s.conn.WriteMessage(s.kind, *buf)
+	s.dirty.Store(true)
+	s.beat.wrote()
+	s.p.replies.Put(buf)
+	return err
+}
+
+// receipt tells the client that a frame was processed; "": it did not ask.
+func (s *session) receipt(id string) error {
+	if id == "" || s.fatal.Load() != nil {
+		return nil
+	}
+	return s.write(func(b []byte) []byte {
+		b = frame.AppendCommand(b, frame.Receipt)
+		b = frame.AppendHeader(b, s.version, "receipt-id", id)
+		return frame.AppendBody(b, nil)
+	})
+}
+
+// refuse sends an ERROR and returns err if that ends the connection. Nothing follows an ERROR that
+// does; the first one counts. Any goroutine may call it.
+func (s *session) refuse(err error, receipt string, fatal bool) error {
+	if errors.Is(err, core.ErrClosed) && s.core != nil && s.core.Err() != nil {
+		err = s.core.Err() // the session was ended: say why
+	}
+	if s.ctx.Err() != nil && errors.Is(err, s.ctx.Err()) {
+		err = core.ErrShutdown
+	}
+	fatal = fatal || s.p.cfg.CloseOnError || errors.Is(err, core.ErrClosed) || errors.Is(err, core.ErrShutdown)
+	if fatal && !s.fatal.CompareAndSwap(nil, &err) {
+		return *s.fatal.Load()
+	}
+	werr := s.write(func(b []byte) []byte { return s.appendError(b, err, receipt) })
+	if !fatal {
+		return werr
+	}
+	_ = s.conn.Flush() // on the way out: err is what counts
+	s.dirty.Store(false)
+	return err
+}
+
+// refuseLater is refuse for a frame whose outcome came when the reader had gone on.
+func (s *session) refuseLater(err error, receipt string) {
+	if err := s.refuse(err, receipt, false); err != nil {
+		s.conn.Close(err) // wakes the reader
+	}
+}
+
+// shortest is the longest value of a message header; the body tells the rest.
+const shortest = 120
+
+func (s *session) appendError(b []byte, err error, receipt string) []byte {
+	reason := new(core.Reason)
+	if !errors.As(err, &reason) {
+		reason = core.ErrInternal
+		err = core.ErrInternal // nothing of the inside goes out
+	}
+	text := err.Error()
+	short := strings.TrimSuffix(text, ": "+reason.Error())
+	if len(short) > shortest {
+		short = strings.ToValidUTF8(short[:shortest], "") + "..."
+	}
+	b = frame.AppendCommand(b, frame.Error)
+	b = frame.AppendHeader(b, s.version, "message", short)
+	b = frame.AppendHeader(b, s.version, "reason", reason.ID())
+	if receipt != "" {
+		b = frame.AppendHeader(b, s.version, "receipt-id", receipt)
+	}
+	if errors.As(err, new(*versionError)) {
+		b = append(b, "version:"+versionList+"\n"...)
+	}
+	body := []byte(reason.Error() + ": " + strings.TrimSuffix(text, ": "+reason.Error()) + "\n")
+	if text == reason.Error() {
+		body = []byte(text + "\n")
+	}
+	b = append(b, "content-type:text/plain\n"...)
+	b = frame.AppendInt(b, "content-length", int64(len(body)))
+	return frame.AppendBody(b, body)
+}

@@ -1,0 +1,287 @@
+package stomp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/protocols/stomp/frame"
+)
+
+const (
+	// readSize is how much is read at once from a client that sends much, smallRead from one that does
+	// not: that buffer lives as long as the session.
+	readSize  = 16 << 10
+	smallRead = 512
+	// Before login no frame needs more.
+	loginHeaders     = 100
+	loginHeaderBytes = 16 << 10
+	loginBody        = 64 << 10
+)
+
+// session is one connection: a state machine that turns frames into calls of core.Session. Only the
+// goroutine of ServeConn touches the fields that no comment says otherwise of.
+type session struct {
+	p       *Protocol
+	ctx     context.Context // of the connection
+	conn    core.Conn
+	kind    core.Kind // of messages written, unless a body is not UTF-8
+	parser  *frame.Parser
+	small   [smallRead]byte
+	core    *core.Session // nil before login
+	version frame.Version // does not change after login
+	reader  reader
+	limits  core.Limits
+	subs    map[string]*subscription
+	// composites are those of subs that acknowledge over several destinations, in 1.2.
+	composites []*subscription
+	txs        map[string]*transaction
+	sent       func(core.Published, error) // done of a SEND without receipt
+	temps      map[string]int              // temporary queues that are subscribed to, and how often
+	last       cached
+	client     string // client-id of CONNECT
+	acks       string // what the values of ack headers begin with
+
+	dirty atomic.Bool           // something was written and not flushed
+	fatal atomic.Pointer[error] // an ERROR was sent that ends the connection
+	beat  heartBeat
+
+	// Of DeliverFunc, which runs in one goroutine at a time.
+	parts   [5][]byte
+	nul     [1]byte // ends frames
+	scratch []byte
+	name    []byte
+
+	mu sync.Mutex // guards the unacked of subscriptions
+}
+
+// cached is the destination of the last SEND: publishers seldom use many.
+type cached struct {
+	text   string
+	places [1]place
+}
+
+// errLeave ends the session in order: the client said DISCONNECT.
+var errLeave = errors.New("disconnect")
+
+func newSession(ctx context.Context, p *Protocol, c core.Conn) *session {
+	s := &session{
+		p: p, ctx: ctx, conn: c, kind: core.Text, limits: p.broker.Limits(),
+		parser: frame.NewParser(frame.Limits{
+			Headers:     min(loginHeaders, p.cfg.MaxHeaders),
+			HeaderBytes: min(loginHeaderBytes, p.cfg.MaxHeaderBytes),
+			Body:        min(loginBody, p.cfg.MaxBody),
+		}),
+	}
+	if c.Info().Stream {
+		s.kind = core.Binary
+	}
+	s.reader.dialect, s.reader.defaultKind = p.cfg.on(c.Info().Listener)
+	return s
+}
+
+// serve reads until the connection ends and says why.
+func (s *session) serve() error {
+	for {
+		_, r, err := s.conn.NextReader()
+		if err == nil {
+			err = s.read(r)
+		}
+		if err != nil {
+			return s.leave(err)
+		}
+	}
+}
+
+// end gives everything back. Nothing is written afterwards.
+func (s *session) end() {
+	leave := errLeave
+	s.fatal.CompareAndSwap(nil, &leave) // what ends with the session is no ERROR
+	s.beat.stop()
+	if s.core != nil {
+		_ = s.core.Close() // has no error to report
+	}
+}
+
+// read works off one message, which on a stream is all that ever comes.
+func (s *session) read(r io.Reader) error {
+	buf := s.small[:]
+	var big *[readSize]byte
+	defer func() {
+		if big != nil {
+			s.p.reads.Put(big)
+		}
+	}()
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			if err := s.feed(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case big == nil && n == len(buf):
+			if big, _ = s.p.reads.Get().(*[readSize]byte); big == nil {
+				big = new([readSize]byte)
+			}
+			buf = big[:]
+		case big != nil && n < smallRead:
+			s.p.reads.Put(big)
+			big, buf = nil, s.small[:]
+		}
+	}
+}
+
+// feed works off what one read gave, and flushes the answers.
+func (s *session) feed(data []byte) error {
+	s.beat.heard(s.conn)
+	for {
+		f, rest, err := s.parser.Next(data)
+		if err != nil {
+			return s.refuse(err, "", true)
+		}
+		if f == nil {
+			break
+		}
+		data = rest
+		if err := s.handle(f); err != nil {
+			return err
+		}
+		if failed := s.fatal.Load(); failed != nil {
+			return *failed
+		}
+	}
+	return s.flush()
+}
+
+func (s *session) flush() error {
+	if s.dirty.Swap(false) {
+		return s.conn.Flush()
+	}
+	return nil
+}
+
+// handle executes one frame. An error ends the connection; what is to be told was told.
+func (s *session) handle(f *frame.Frame) error {
+	receipt, _ := f.Get("receipt")
+	if s.core == nil {
+		if err := s.login(f); err != nil {
+			return s.refuse(err, receipt, true)
+		}
+		return nil
+	}
+	if s.version != frame.V10 && f.Command != frame.Send && len(f.Body) > 0 {
+		// STOMP 1.1 and 1.2, "Body".
+		return s.refuse(fmt.Errorf("a %s frame must not have a body: %w", f.Command, core.ErrInvalid), receipt, true)
+	}
+	run, fatal := s.command(f.Command)
+	if run == nil {
+		return s.refuse(fmt.Errorf("there is no command %q in STOMP %s: %w", f.Command, s.version, core.ErrInvalid), receipt, true)
+	}
+	err := run(s, f, receipt)
+	if err == nil || errors.Is(err, errLeave) {
+		return err
+	}
+	return s.refuse(fmt.Errorf("%s: %w", f.Command, err), receipt, fatal)
+}
+
+// handler executes a frame and sees to its receipt.
+type handler func(s *session, f *frame.Frame, receipt string) error
+
+// command returns what executes a command after login, and whether its failure always ends the
+// connection.
+func (s *session) command(name string) (run handler, fatal bool) {
+	switch name {
+	case frame.Send:
+		return (*session).send, false
+	case frame.Subscribe, "SUB": // SUB and UNSUB are short forms of the first brokers
+		return (*session).subscribe, false
+	case frame.Unsubscribe, "UNSUB":
+		return (*session).unsubscribe, false
+	case frame.Ack:
+		return (*session).ack, false
+	case frame.Nack:
+		if s.version == frame.V10 {
+			return nil, true
+		}
+		return (*session).nack, false
+	case frame.Begin:
+		return (*session).begin, false
+	case frame.Commit:
+		return (*session).commit, false
+	case frame.Abort:
+		return (*session).abort, false
+	case frame.Disconnect:
+		return (*session).disconnect, true
+	case frame.Connect, frame.Stomp:
+		return (*session).again, true
+	default:
+		return nil, true
+	}
+}
+
+func (s *session) again(*frame.Frame, string) error {
+	return fmt.Errorf("the connection is logged in already: %w", core.ErrInvalid)
+}
+
+// disconnect waits for what is under way, so that its receipt is the last and says that all is well.
+func (s *session) disconnect(_ *frame.Frame, receipt string) error {
+	s.drain()
+	if failed := s.fatal.Load(); failed != nil {
+		return *failed
+	}
+	if err := s.receipt(receipt); err != nil {
+		return err
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return errLeave
+}
+
+// drain waits a bounded time for publishes and settlements under way. It outlives the connection's
+// context, which is done when the broker shuts down.
+func (s *session) drain() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.p.cfg.DrainTimeout)
+	defer cancel()
+	_ = s.core.Drain(ctx) // what is not done by now is not acknowledged either
+}
+
+// leave says goodbye as far as err allows, and returns why the connection ended.
+func (s *session) leave(err error) error {
+	if failed := s.fatal.Load(); failed != nil {
+		return *failed // the ERROR is out
+	}
+	reason := new(core.Reason)
+	switch {
+	case errors.Is(err, errLeave):
+		return nil
+	case errors.Is(err, io.EOF):
+		if s.parser.Partial() {
+			return fmt.Errorf("in the middle of a frame: %w", io.ErrUnexpectedEOF)
+		}
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.core == nil:
+		err = core.ErrLoginTimeout
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("nothing received for %v: %w", s.beat.grace, core.ErrHeartbeat)
+	case errors.Is(err, core.ErrShutdown):
+		if s.core != nil {
+			s.drain()
+		}
+	case !errors.As(err, &reason):
+		return err // the connection is gone, there is nobody to tell
+	}
+	return s.refuse(err, "", true)
+}

@@ -1,0 +1,217 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wyemq/wye/core"
+)
+
+// Session is a connection as the Hub runs it; it embeds Conn.
+type Session interface {
+	// Serve runs the handler and returns its error. It is called once.
+	Serve(ctx context.Context) error
+	// Goodbye sends the last words, bounded by the linger. It is called once: when Serve has
+	// returned, or when Serve has not returned although the linger after Close has passed.
+	Goodbye(err error)
+}
+
+// Hub is the register of a listener's connections. It enforces what concerns all of them, and has one
+// clock for all of them: a connection costs no timer. Set the exported fields before the first use.
+type Hub struct {
+	Limits Limits
+	Log    *slog.Logger
+	// PingEvery is how often Ping is sent to each connection; 0: never.
+	PingEvery time.Duration
+	Ping      []byte
+
+	now  atomic.Int64 // the clock, unix nanoseconds, as of the last tick; 0: it does not run
+	work sync.WaitGroup
+
+	mu       sync.Mutex
+	ctx      context.Context // of Run; nil before
+	stopping bool
+	reserved int // connections, those in the making included
+	accepted uint64
+	in, out  uint64 // bytes of connections that have ended
+	conns    map[*Conn]Session
+	byAddr   map[string]int
+	ended    map[string]uint64
+	list     []*Conn // of the clock, used again
+	cutOff   bool
+}
+
+// LimitError says why a connection is not admitted. It is an ErrLimit.
+type LimitError struct {
+	msg string
+	// PerAddress says that it is the address that has too many, not the listener.
+	PerAddress bool
+}
+
+func (e *LimitError) Error() string { return e.msg }
+
+// Unwrap returns core.ErrLimit.
+func (e *LimitError) Unwrap() error { return core.ErrLimit }
+
+// ids numbers connections. ConnInfo.ID is unique in the process, whatever the number of listeners, so
+// this is the process's.
+var ids atomic.Uint64
+
+// NewID returns the id of a new connection: "c17".
+func NewID() string { return "c" + strconv.FormatUint(ids.Add(1), 10) }
+
+// Reserve makes room for a connection from addr, which is nil when it is not known yet (see Readdress). The error is a *LimitError or ErrShutdown. Serve or
+// Release must follow.
+func (h *Hub) Reserve(addr net.Addr) error {
+	host, l := hostOf(addr), &h.Limits
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := error(nil)
+	switch {
+	case h.ctx == nil:
+		return fmt.Errorf("not started yet: %w", core.ErrUnavailable)
+	case h.stopping:
+		return core.ErrShutdown
+	case l.MaxConnections > 0 && h.reserved >= l.MaxConnections:
+		err = &LimitError{msg: fmt.Sprintf("%d connections are open, which is all that is permitted (max_connections)", h.reserved)}
+	default:
+		err = h.claim(host)
+	}
+	if err != nil {
+		h.count(core.ErrLimit.ID())
+		return err
+	}
+	h.reserved++
+	h.work.Add(1)
+	return nil
+}
+
+// claim counts a connection of host, if one more is permitted. An unknown host is not counted.
+func (h *Hub) claim(host string) error {
+	most := h.Limits.MaxConnectionsPerAddress
+	switch {
+	case most == 0 || host == "":
+		return nil
+	case h.byAddr[host] >= most:
+		return &LimitError{
+			msg:        fmt.Sprintf("%d connections of %s are open, which is all that is permitted (max_connections_per_address)", most, host),
+			PerAddress: true,
+		}
+	case h.byAddr == nil:
+		h.byAddr = make(map[string]int)
+	}
+	h.byAddr[host]++
+	return nil
+}
+
+// Readdress counts c, for which Reserve was called without an address, as one of the address that
+// its info has got meanwhile. It is called by Session.Serve.
+func (h *Hub) Readdress(c *Conn) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.claim(hostOf(c.info.Remote)); err != nil {
+		return err
+	}
+	c.from = c.info.Remote
+	return nil
+}
+
+// Release gives back what Reserve has reserved.
+func (h *Hub) Release(addr net.Addr) {
+	h.mu.Lock()
+	h.release(addr)
+	h.mu.Unlock()
+	h.work.Done()
+}
+
+func (h *Hub) release(addr net.Addr) {
+	h.reserved--
+	host := hostOf(addr)
+	if h.byAddr == nil || host == "" {
+		return
+	}
+	if h.byAddr[host]--; h.byAddr[host] <= 0 {
+		delete(h.byAddr, host)
+	}
+}
+
+// Serve runs s, for which Reserve was called, on a goroutine that Run waits for. Its end is counted and
+// logged once.
+func (h *Hub) Serve(c *Conn, s Session) {
+	h.mu.Lock()
+	if h.conns == nil {
+		h.conns = make(map[*Conn]Session)
+	}
+	h.conns[c] = s
+	h.accepted++
+	ctx, stopping := h.ctx, h.stopping
+	h.mu.Unlock()
+	if stopping {
+		c.close(core.ErrShutdown, h.Limits.ShutdownTimeout)
+	}
+	go h.serve(ctx, c, s) // Run waits for it: Reserve has counted it in work
+}
+
+func (h *Hub) serve(ctx context.Context, c *Conn, s Session) {
+	defer h.work.Done()
+	err := c.cause(h.run(ctx, c, s))
+	c.bye.Do(func() { s.Goodbye(err) })
+	c.drop()
+	h.leave(c, err)
+}
+
+// run calls Serve. A panic costs this connection only.
+func (h *Hub) run(ctx context.Context, c *Conn, s Session) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			h.Log.Error("panic while serving a connection", "conn", c.info.ID, "remote", c.info.Remote, "panic", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %w", core.ErrInternal)
+		}
+	}()
+	return s.Serve(ctx)
+}
+
+func (h *Hub) leave(c *Conn, err error) {
+	reason := core.ReasonID(err)
+	h.mu.Lock()
+	delete(h.conns, c)
+	h.release(c.from)
+	h.count(reason)
+	h.in += c.got.Load()
+	h.out += c.sent.Load()
+	h.mu.Unlock()
+	level := slog.LevelInfo
+	switch {
+	case err == nil || errors.Is(err, core.ErrShutdown) || !hasReason(err):
+		level = slog.LevelDebug
+	case errors.Is(err, core.ErrInternal):
+		level = slog.LevelWarn
+	}
+	if !h.Log.Enabled(context.Background(), level) {
+		return
+	}
+	h.Log.Log(context.Background(), level, "connection closed", "conn", c.info.ID, "remote", c.info.Remote,
+		"subprotocol", c.info.Subprotocol, "reason", reason, "error", err)
+}
+
+func hostOf(a net.Addr) string {
+	switch a := a.(type) {
+	case nil:
+		return ""
+	case *net.TCPAddr:
+		return a.IP.String()
+	}
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
+}

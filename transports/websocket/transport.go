@@ -1,0 +1,181 @@
+package websocket
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/transports/internal/wire"
+)
+
+// Transport is a WebSocket listener. Make it with New.
+type Transport struct {
+	name    string
+	cfg     Config
+	log     *slog.Logger
+	hub     wire.Hub
+	origins origins
+	proxies wire.Networks
+
+	mu       sync.Mutex
+	listener net.Listener
+}
+
+var _ core.Transport = (*Transport)(nil)
+
+// New returns a listener called name. Nothing is bound yet.
+func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
+	if err := cfg.Validate("listeners." + name); err != nil {
+		return nil, err
+	}
+	return newTransport(name, cfg, log), nil
+}
+
+func newTransport(name string, cfg Config, log *slog.Logger) *Transport {
+	t := &Transport{name: name, cfg: cfg, log: log.With("listener", name), origins: newOrigins(cfg)}
+	t.proxies, _ = wire.ParseNetworks(cfg.TrustedProxies) // validated
+	t.hub.Limits, t.hub.Log, t.hub.PingEvery, t.hub.Ping = cfg.Limits, t.log, cfg.PingInterval, []byte{final | opPing, 0}
+	return t
+}
+
+// Name implements core.Transport.
+func (t *Transport) Name() string { return t.name }
+
+// Stats returns what the listener has counted. It may be called at any time.
+func (t *Transport) Stats() Stats { return t.hub.Stats() }
+
+// Addr returns the bound address, nil before Listen.
+func (t *Transport) Addr() net.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.listener == nil {
+		return nil
+	}
+	return t.listener.Addr()
+}
+
+// AllowOrigins lets pages connect whose origin ours says yes to, beside those of the configuration: those
+// that the same program serves on another port. Call it before Serve.
+func (t *Transport) AllowOrigins(ours func(origin string) bool) { t.origins.ours = ours }
+
+// Listen implements core.Transport.
+func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
+	a, err := wire.ParseURI(t.cfg.URI, "ws", "wss")
+	if err != nil {
+		return nil, fmt.Errorf("listeners.%s.uri: %w", t.name, err)
+	}
+	var cfg *tls.Config
+	if a.Scheme == "wss" {
+		if cfg, err = t.cfg.TLS.Config(t.log, "http/1.1"); err != nil {
+			return nil, fmt.Errorf("listeners.%s.%w", t.name, err)
+		}
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", a.HostPort)
+	if err != nil {
+		return nil, fmt.Errorf("listeners.%s.uri: listen on %s: %w", t.name, t.cfg.URI, err)
+	}
+	addr := l.Addr()
+	if t.cfg.ProxyProtocol {
+		l = &wire.ProxyListener{Listener: l, Trusted: t.proxies, Timeout: t.cfg.Limits.LoginTimeout}
+	}
+	if cfg != nil {
+		l = &wire.TLSListener{Listener: l, Config: cfg}
+	}
+	t.mu.Lock()
+	t.listener = l
+	t.mu.Unlock()
+	return addr, nil
+}
+
+// Serve implements core.Transport. It is called once.
+func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
+	t.mu.Lock()
+	l := t.listener
+	t.mu.Unlock()
+	if l == nil {
+		return errors.New("websocket: Serve before Listen")
+	}
+	return t.ServeListener(ctx, l, h)
+}
+
+// ServeListener is Serve for a listener that was made elsewhere, as by systemd; it is closed at the end. TLS
+// and the PROXY protocol are that listener's business.
+func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t.hub.Start(ctx)
+	waiting := &waiting{most: handshakes(t.cfg.Limits.MaxConnections)}
+	srv := &http.Server{
+		Handler:           newUpgrade(t, h),
+		ReadHeaderTimeout: t.cfg.Limits.LoginTimeout,
+		IdleTimeout:       t.cfg.Limits.LoginTimeout,
+		WriteTimeout:      t.cfg.Limits.LoginTimeout + t.cfg.Limits.WriteTimeout,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(t.log.Handler(), slog.LevelDebug),
+		ConnState:         waiting.state,
+	}
+	served := make(chan error, 1)
+	var work sync.WaitGroup
+	work.Go(func() {
+		err := srv.Serve(l)
+		cancel()
+		served <- err
+	})
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // plain HTTP; what is upgraded is no longer the server's
+	defer stop()
+	t.hub.Run()
+	work.Wait()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("listener %s: %w", t.name, err)
+	}
+	return nil
+}
+
+// waiting counts connections that are not upgraded. There may be some more of them than may be served,
+// because each is to be told why not; but not any number.
+type waiting struct {
+	most int64
+	n    atomic.Int64
+}
+
+// handshakes returns how many connections may be in the handshake.
+func handshakes(most int) int64 {
+	if most == 0 {
+		return 1 << 20
+	}
+	return int64(max(most/4, 256))
+}
+
+func (w *waiting) state(nc net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateNew:
+		if w.n.Add(1) > w.most {
+			_ = nc.Close()
+		}
+	case http.StateHijacked, http.StateClosed:
+		w.n.Add(-1)
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// Handler serves h as part of an application's own HTTP server, on whatever path it is mounted. cfg.URI, TLS
+// and ProxyProtocol are not looked at. Connections end with ctx; wait returns when they have ended, bounded
+// by the shutdown timeout.
+func Handler(ctx context.Context, cfg Config, h core.Handler, log *slog.Logger) (handler http.Handler, wait func(), err error) {
+	cfg.ProxyProtocol = false
+	if err := cfg.validate("websocket"); err != nil {
+		return nil, nil, err
+	}
+	t := newTransport("http", cfg, log)
+	t.hub.Start(ctx)
+	var work sync.WaitGroup
+	work.Go(t.hub.Run)
+	return newUpgrade(t, h), work.Wait, nil
+}

@@ -1,0 +1,200 @@
+package websocket
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/transports/internal/wire"
+)
+
+// upgrade turns HTTP requests into connections, or says why not.
+type upgrade struct {
+	t     *Transport
+	h     core.Handler
+	known string
+	up    websocket.Upgrader
+}
+
+var _ http.Handler = (*upgrade)(nil)
+
+// gorillaBuffer is gorilla's own read buffer: frame heads and control frames. What is read ahead is in
+// wire.Reader.
+const gorillaBuffer = 256
+
+func newUpgrade(t *Transport, h core.Handler) *upgrade {
+	return &upgrade{t: t, h: h, known: strings.Join(h.Subprotocols(), ", "), up: websocket.Upgrader{
+		ReadBufferSize:    gorillaBuffer,
+		WriteBufferSize:   gorillaBuffer,
+		WriteBufferPool:   &sync.Pool{},                             // never asked: gorilla writes no messages
+		CheckOrigin:       func(*http.Request) bool { return true }, // decided before
+		EnableCompression: t.cfg.Compression,
+		Error:             func(w http.ResponseWriter, _ *http.Request, status int, err error) { reply(w, status, err.Error()) },
+	}}
+}
+
+func reply(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintln(w, text)
+}
+
+// ServeHTTP implements http.Handler. It returns as soon as the connection is upgraded, which lets the
+// HTTP server's goroutine and buffers go.
+func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		reply(w, http.StatusMethodNotAllowed, "This is a WebSocket endpoint: connect with GET.")
+		return
+	}
+	if !websocket.IsWebSocketUpgrade(r) {
+		u.help(w, r)
+		return
+	}
+	remote := u.t.proxies.Client(peer(r.RemoteAddr), r.Header.Values("X-Forwarded-For"))
+	if err := u.t.origins.check(r); err != nil {
+		u.refuse(w, r, remote, http.StatusForbidden, "foreign_origin", err)
+		return
+	}
+	offered := offers(r)
+	chosen := ""
+	if len(offered) > 0 {
+		var ok bool
+		if chosen, ok = u.h.Select(offered); !ok {
+			u.refuse(w, r, remote, http.StatusBadRequest, "unknown_subprotocol",
+				fmt.Errorf("none of the subprotocols offered (%s) is known here; known are: %s", strings.Join(offered, ", "), u.known))
+			return
+		}
+	}
+	if err := u.t.hub.Reserve(remote); err != nil {
+		u.full(w, r, remote, err)
+		return
+	}
+	u.accept(w, r, remote, chosen)
+}
+
+// accept hijacks the connection, for which there is a place in the hub.
+func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr, chosen string) {
+	c := &conn{h: u.h, most: u.t.cfg.Limits.MaxMessageSize}
+	info := u.info(r, chosen)
+	info.Remote = remote
+	head := http.Header{}
+	if chosen != "" {
+		head.Set("Sec-Websocket-Protocol", chosen)
+	}
+	ws, err := u.up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) net.Conn { return c.take(&u.t.hub, nc, info) }}, r, head)
+	if err != nil {
+		u.t.hub.Release(remote)
+		u.t.hub.Refuse(core.ErrInvalid.ID())
+		u.t.log.Debug("connection refused", "remote", remote, "reason", core.ErrInvalid.ID(), "error", err)
+		return
+	}
+	c.open(ws)
+	u.t.hub.Serve(&c.Conn, c)
+}
+
+// refuse counts, logs and answers.
+func (u *upgrade) refuse(w http.ResponseWriter, r *http.Request, remote net.Addr, status int, reason string, err error) {
+	u.t.hub.Refuse(reason)
+	u.t.log.Info("connection refused", "remote", remote, "path", r.URL.Path, "reason", reason, "error", err)
+	reply(w, status, err.Error())
+}
+
+// full answers when the hub has no place.
+func (u *upgrade) full(w http.ResponseWriter, r *http.Request, remote net.Addr, err error) {
+	status := http.StatusServiceUnavailable
+	if limit := new(wire.LimitError); errors.As(err, &limit) && limit.PerAddress {
+		status = http.StatusTooManyRequests
+	}
+	u.t.log.Info("connection refused", "remote", remote, "path", r.URL.Path, "reason", core.ReasonID(err), "error", err)
+	w.Header().Set("Retry-After", "5")
+	reply(w, status, err.Error())
+}
+
+// help answers what is no WebSocket request.
+func (u *upgrade) help(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Upgrade", "websocket")
+	w.Header().Set("Connection", "Upgrade")
+	scheme := "ws"
+	if r.TLS != nil {
+		scheme = "wss"
+	}
+	reply(w, http.StatusUpgradeRequired, fmt.Sprintf(
+		"This is the WebSocket endpoint of a message broker. Connect to %s://%s%s with one of these subprotocols: %s.",
+		scheme, r.Host, r.URL.EscapedPath(), u.known))
+}
+
+// offers lists the subprotocols that the client offers: the header may be there several times
+// (RFC 6455, section 11.3.4).
+func offers(r *http.Request) []string {
+	var list []string
+	for _, v := range r.Header.Values("Sec-Websocket-Protocol") {
+		for s := range strings.SplitSeq(v, ",") {
+			if s = strings.TrimSpace(s); s != "" && !slices.Contains(list, s) {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// kept are the headers that an Authenticator may need; the request itself is let go.
+var kept = [...]string{"Authorization", "Cookie", "Origin", "User-Agent"}
+
+// info copies what is kept, because the strings of a request share one piece of memory.
+func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
+	info := &core.ConnInfo{
+		ID: wire.NewID(), Listener: u.t.name, Transport: "websocket",
+		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), TLS: r.TLS,
+		Header: make(http.Header),
+	}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		info.Local = a
+	}
+	for _, k := range kept {
+		for _, v := range r.Header.Values(k) {
+			info.Header[k] = append(info.Header[k], strings.Clone(v))
+		}
+	}
+	return info
+}
+
+// peer reads the address that the HTTP server gives.
+func peer(s string) net.Addr {
+	ap, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return textAddr(strings.Clone(s))
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+}
+
+// textAddr is an address that is no IP address, as of a unix socket.
+type textAddr string
+
+func (textAddr) Network() string  { return "unix" }
+func (a textAddr) String() string { return string(a) }
+
+// hijacker hands gorilla a net.Conn of ours in the place of the server's.
+type hijacker struct {
+	http.ResponseWriter
+	take func(net.Conn) net.Conn
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("the HTTP server cannot hand over its connection: %w", err)
+	}
+	return h.take(nc), rw, nil
+}
