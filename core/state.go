@@ -187,6 +187,9 @@ func (st *state) fireWill() {
 		return
 	}
 	m = m.Clone()
+	if !m.Expires.IsZero() { // counted from now, not from the login
+		m.Expires = timeNow().Add(m.Expires.Sub(m.Timestamp))
+	}
 	m.Timestamp = noTime
 	st.v.b.stamp(m)
 	st.v.b.inject(st.v, m, nil, nil)

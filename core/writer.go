@@ -14,6 +14,7 @@ import (
 // goroutine exists only while there is something to write: an idle session costs none.
 type writer struct {
 	s       *Session
+	start   func() // is run: made once, so that starting the goroutine allocates nothing
 	state   atomic.Int32
 	closing atomic.Bool
 	stopped chan struct{}
@@ -29,7 +30,7 @@ const (
 // kick makes sure that what was just queued is worked off.
 func (w *writer) kick() {
 	if w.state.Load() == idle && w.state.CompareAndSwap(idle, running) {
-		go w.run() // stop waits for it
+		go w.start() // stop waits for it
 	}
 }
 

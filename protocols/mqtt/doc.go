@@ -1,18 +1,33 @@
 // Package mqtt speaks MQTT 3.1, 3.1.1 and 5.
 //
-// mochi-mqtt decodes packets, takes CONNECT, answers CONNACK and PINGREQ. Everything else is done
-// here, because its routing and its outbound QoS do not fit a broker whose core routes and keeps:
-// packets are taken over in OnPacketRead, before mochi processes them, and mochi goes on with an
-// acknowledgement for packet id 0, which it ignores. It is given a client id of our own for each
-// connection, so that its register of clients never sees two with the same name. mochi is
-// imported in this package alone.
+// The packets are decoded by github.com/mochi-mqtt/server, which also validates CONNECT, answers PINGREQ
+// and encodes CONNACK. It sees every packet through a net.Conn of ours and calls our hook with what it has
+// decoded. Everything with consequences happens on this side: routing, retained messages, wills, sessions,
+// take-over and shared subscriptions are the core's; packet identifiers, the in-flight window, the handshakes of QoS 1
+// and 2 in both directions, topic aliases and all reason codes are this package's. mochi keeps nothing about
+// a connection once it has ended, and appears in no exported signature.
 //
-//	core.Conn ── link (net.Conn) ── mochi: frames, CONNECT, PING
-//	                │ OnPacketRead
-//	             client: PUBLISH, SUBSCRIBE, acknowledgements ── core.Session
-//	                │ DeliverFunc
-//	             encode.go: PUBLISH once per version, packet id and body as parts
+// The files, in the order a byte takes: frame.go cuts the stream into whole packets and checks what mochi does
+// not (inspect.go); hooks.go is what mochi calls; connect.go, publish.go, subscribe.go and ack.go work the
+// packets off; deliver.go and encode.go write what the core hands over. topics.go and properties.go
+// map names and properties, reasons.go maps errors.
 //
-// Names are verbatim: the topic a/b is the core's topic/a/b; $queue/x is queue/x, $reply/… is temp/…,
-// $share/G/f is the group G over f, $delayed/<seconds>/t is t, later.
+// # Names
+//
+// An MQTT topic is a topic of the core, verbatim. A few first levels mean something else:
+//
+//	$queue/x            the queue x: publish appends to it, subscribers compete for it
+//	$reply/<opaque>     a temporary queue, as another protocol's reply-to; with Request Response Information
+//	                    CONNACK says where a client may have its own
+//	$share/G/filter     a shared subscription, MQTT 5 section 4.8.2, for every version
+//	$delayed/<s>/topic  publish to topic after s seconds
+//	$SYS/…              what the broker says about itself; nobody else publishes there
+//
+// # What is refused, and how
+//
+// MQTT 5 has reason codes. A QoS 1 or 2 PUBLISH that is refused is answered with one (not authorized, quota
+// exceeded, topic name invalid, payload format invalid); one of QoS 0 is dropped and counted. Before version 5 there is no
+// such answer: a PUBLISH that will never be permitted is acknowledged and dropped, as [MQTT-3.3.5-2] of 3.1.1
+// allows; one that the broker could not keep (queue full, storage unavailable) is never acknowledged,
+// the connection is closed instead, so that the client sends it again.
 package mqtt

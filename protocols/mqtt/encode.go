@@ -4,165 +4,102 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"github.com/wyemq/wye/core"
 )
 
-// The packets that are written here. All lengths are below the limits of MQTT: what comes in is bounded.
+// A PUBLISH is written in parts: its first byte, what is the same for all receivers of a version up to the packet identifier, the
+// identifier, the same again, the body. So one encoding serves every subscriber whatever its QoS, RETAIN and DUP, and a body is
+// copied into socket buffers only.
 
-func appendLength(b []byte, n int) []byte {
-	for n >= 0x80 {
-		b = append(b, byte(n)|0x80)
-		n >>= 7
-	}
-	return append(b, byte(n))
-}
-
-func lengthSize(n int) int {
-	switch {
-	case n < 1<<7:
-		return 1
-	case n < 1<<14:
-		return 2
-	case n < 1<<21:
-		return 3
-	default:
-		return 4
-	}
-}
-
-func appendString(b []byte, s string) []byte {
-	s = s[:min(len(s), 65535)]
-	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
-}
-
-// maxReason bounds reason strings, which are for people.
-const maxReason = 256
-
-// appendReason appends the properties of an acknowledgement: a reason string, or none.
-func appendReason(b []byte, reason string) []byte {
-	if reason == "" {
-		return append(b, 0)
-	}
-	reason = reason[:min(len(reason), maxReason)]
-	b = appendLength(b, 3+len(reason))
-	return appendString(append(b, 0x1f), reason)
-}
-
-// appendAck appends PUBACK, PUBREC, PUBREL or PUBCOMP.
-func appendAck(b []byte, head byte, pid uint16, version, code byte, reason string) []byte {
-	if version != 5 || code == codeSuccess && reason == "" {
-		return append(b, head, 2, byte(pid>>8), byte(pid))
-	}
-	if reason == "" {
-		return append(b, head, 3, byte(pid>>8), byte(pid), code)
-	}
-	props := appendReason(nil, reason)
-	b = appendLength(append(b, head), 3+len(props))
-	b = append(b, byte(pid>>8), byte(pid), code)
-	return append(b, props...)
-}
-
-func appendDisconnect(b []byte, code byte, reason string) []byte {
-	props := appendReason(nil, reason)
-	b = appendLength(append(b, 0xe0), 1+len(props))
-	return append(append(b, code), props...)
-}
-
-// appendSuback appends SUBACK or UNSUBACK; MQTT 3 has no codes in UNSUBACK.
-func appendSuback(b []byte, head byte, pid uint16, version byte, codes []byte, reason string) []byte {
-	var props []byte
-	if version == 5 {
-		props = appendReason(nil, reason)
-	}
-	b = appendLength(append(b, head), 2+len(props)+len(codes))
-	b = append(b, byte(pid>>8), byte(pid))
-	b = append(b, props...)
-	return append(b, codes...)
-}
-
-// flags of a PUBLISH.
+// The keys of the shared encodings: with and without room for a packet identifier, because the length differs.
 const (
-	flagRetain = 0x01
-	flagQoS1   = 0x02
-	flagDup    = 0x08
+	keyV3      = "mqtt/3"
+	keyV3ID    = "mqtt/3/id"
+	keyV5      = "mqtt/5"
+	keyV5ID    = "mqtt/5/id"
+	keyV5Props = "mqtt/5/properties"
 )
 
-// shared says which deliveries have the same bytes before their packet id and after it: those of one version, QoS
-// above 0 or not, and flags. The keys are made once.
-var headKeys, propKeys = makeKeys()
-
-func makeKeys() (heads [64]string, props [2]string) {
-	for i := range heads {
-		heads[i] = "mqtt head " + string(rune('0'+i))
+// encoded returns the shared encoding of m: remaining length, topic, and with MQTT 5 properties. Empty when MQTT cannot say it.
+func encoded(m *core.Message, version byte, withID bool) []byte {
+	switch {
+	case version < 5 && withID:
+		return m.Encoded(keyV3ID, func(m *core.Message) []byte { return encodeV3(m, 2) })
+	case version < 5:
+		return m.Encoded(keyV3, func(m *core.Message) []byte { return encodeV3(m, 0) })
+	case withID:
+		return m.Encoded(keyV5ID, func(m *core.Message) []byte { return encodeV5(m, 2) })
+	default:
+		return m.Encoded(keyV5, func(m *core.Message) []byte { return encodeV5(m, 0) })
 	}
-	return heads, [2]string{"mqtt4", "mqtt5"}
 }
 
-// head returns the fixed header and topic name of m, shared by all that get it like this. propSize is that of the
-// properties which follow.
-func head(m *core.Message, version, flags byte, propSize int) []byte {
-	key := int(flags)
-	if version == 5 {
-		key |= 0x10
+func encodeV3(m *core.Message, id int) []byte {
+	prefix, rest, ok := topicOf(m.Destination)
+	if !ok {
+		return []byte{}
 	}
-	return m.Encoded(headKeys[key], func(m *core.Message) []byte { return appendHead(nil, m, flags, propSize) })
+	topic := len(prefix) + len(rest)
+	remaining := 2 + topic + id + len(m.Body)
+	b := make([]byte, 0, 4+2+topic)
+	return appendTopic(appendVarint(b, remaining), prefix, rest)
 }
 
-func appendHead(b []byte, m *core.Message, flags byte, propSize int) []byte {
-	topic := toTopic(m.Destination)
-	n := 2 + len(topic) + propSize + len(m.Body)
-	if flags&0x06 != 0 {
-		n += 2
+func encodeV5(m *core.Message, id int) []byte {
+	prefix, rest, ok := topicOf(m.Destination)
+	if !ok {
+		return []byte{}
 	}
-	return appendString(appendLength(append(b, 0x30|flags), n), topic)
+	props := appendCommon(nil, m)
+	topic := len(prefix) + len(rest)
+	remaining := 2 + topic + id + varintLen(len(props)) + len(props) + len(m.Body)
+	b := make([]byte, 0, 4+2+topic+4+len(props))
+	b = appendTopic(appendVarint(b, remaining), prefix, rest)
+	return append(appendVarint(b, len(props)), props...)
 }
 
-// properties returns those of m that are the same for all, with their length in front.
-func properties(m *core.Message) []byte {
-	return m.Encoded(propKeys[1], func(m *core.Message) []byte {
-		p := appendProperties(nil, m)
-		return append(appendLength(make([]byte, 0, len(p)+2), len(p)), p...)
-	})
+func appendTopic(b []byte, prefix, rest string) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(prefix)+len(rest)))
+	return append(append(b, prefix...), rest...)
 }
 
-func appendProperties(b []byte, m *core.Message) []byte {
-	if m.TextBody {
-		b = append(b, 0x01, 1)
+// topicEnd returns where in a shared encoding the packet identifier belongs.
+func topicEnd(head []byte) int {
+	i := 0
+	for head[i] >= 0x80 {
+		i++
 	}
-	if m.ContentType != "" {
-		b = appendString(append(b, 0x03), m.ContentType)
-	}
-	if m.ReplyTo != "" {
-		b = appendString(append(b, 0x08), toTopic(m.ReplyTo))
-	}
-	if m.CorrelationID != "" {
-		b = appendString(append(b, 0x09), m.CorrelationID)
-	}
-	for _, f := range m.Header {
-		b = appendString(appendString(append(b, 0x26), f.Name), f.Value)
-	}
-	return b
+	i++
+	return i + 2 + int(binary.BigEndian.Uint16(head[i:]))
 }
 
-// ownProperties returns properties for one delivery: with what is left of its expiry and the subscription's
-// identifier.
-func ownProperties(b []byte, m *core.Message, ids []int, now time.Time) []byte {
-	shared := properties(m)
-	_, used := binary.Uvarint(shared)
-	n := len(shared) - used
+// appendOwn appends what encoded returns, for an MQTT 5 receiver with properties of its own: the time that is left, the
+// identifiers of its subscriptions. It returns as well where the packet identifier belongs.
+func appendOwn(b []byte, m *core.Message, id int, ids []uint32, now time.Time) (_ []byte, cut int) {
+	prefix, rest, ok := topicOf(m.Destination)
+	if !ok {
+		return b, 0
+	}
+	common := m.Encoded(keyV5Props, func(m *core.Message) []byte { return appendCommon([]byte{}, m) })
+	size := len(common)
 	if !m.Expires.IsZero() {
-		n += 5
+		size += 5
 	}
-	for _, id := range ids {
-		n += 1 + lengthSize(id)
+	for _, sub := range ids {
+		size += 1 + varintLen(int(sub))
 	}
-	b = append(appendLength(b, n), shared[used:]...)
-	if !m.Expires.IsZero() { // [MQTT-3.3.2-6]
-		left := max(int64((m.Expires.Sub(now)+time.Second/2)/time.Second), 1)
-		b = binary.BigEndian.AppendUint32(append(b, 0x02), uint32(min(left, 1<<32-1)))
+	start := len(b)
+	b = appendVarint(b, 2+len(prefix)+len(rest)+id+varintLen(size)+size+len(m.Body))
+	b = appendTopic(b, prefix, rest)
+	cut = len(b) - start
+	b = appendVarint(b, size)
+	if !m.Expires.IsZero() {
+		b = binary.BigEndian.AppendUint32(append(b, packets.PropMessageExpiryInterval), secondsLeft(m.Expires, now))
 	}
-	for _, id := range ids {
-		b = appendLength(append(b, 0x0b), id)
+	for _, sub := range ids {
+		b = appendVarint(append(b, packets.PropSubscriptionIdentifier), int(sub))
 	}
-	return b
+	return append(b, common...), cut
 }

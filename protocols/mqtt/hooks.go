@@ -1,146 +1,105 @@
 package mqtt
 
 import (
-	"errors"
-	"time"
-
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
-
-	"github.com/wyemq/wye/core"
 )
 
-// hooks is what mochi calls.
-type hooks struct {
-	mochi.HookBase
-	p *Protocol
-}
+// hook is what mochi calls. It has no state: that of a connection is found through its netConn.
+type hook struct{ mochi.HookBase }
 
-// ID names the hook to mochi.
-func (*hooks) ID() string { return "wye" }
+// ID implements mochi.Hook.
+func (*hook) ID() string { return "wye" }
 
-// Provides tells mochi which hooks to call.
-func (*hooks) Provides(b byte) bool {
+// Provides implements mochi.Hook.
+func (*hook) Provides(b byte) bool {
 	switch b {
-	case mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnPacketRead, mochi.OnPacketEncode, mochi.OnSessionEstablished:
+	case mochi.OnPacketRead, mochi.OnConnect, mochi.OnConnectAuthenticate, mochi.OnPacketEncode, mochi.OnSessionEstablished:
 		return true
 	}
 	return false
 }
 
-func clientOf(m *mochi.Client) *client {
-	l, ok := m.Net.Conn.(*link)
-	if !ok {
-		return nil
-	}
-	return l.cl
+func peerOf(cl *mochi.Client) *peer {
+	n, _ := cl.Net.Conn.(*netConn)
+	return n.p
 }
 
-// OnConnect logs the client in. After an error mochi says nothing, so the CONNACK is sent here.
-func (h *hooks) OnConnect(m *mochi.Client, pk packets.Packet) error {
-	cl := clientOf(m)
-	cl.ours = true
-	defer func() { cl.ours = false }()
-	cl.mochi, cl.version = m, pk.ProtocolVersion
-	code, err := cl.login(pk)
-	if err != nil {
-		cl.reason = err
-		_ = h.p.srv.SendConnack(m, packets.Code{Code: code, Reason: err.Error()}, false, nil)
-		return err
+// ignored is a packet that mochi does nothing about: the acknowledgement of an identifier that is none.
+var ignored = packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}}
+
+// OnPacketRead implements mochi.Hook. Only CONNECT, without what is not mochi's business, and PINGREQ go on to mochi.
+func (*hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+	p := peerOf(cl)
+	var f *fault
+	switch pk.FixedHeader.Type {
+	case packets.Connect:
+		f = p.readConnect(&pk)
+	case packets.Pingreq:
+	case packets.Publish:
+		f = p.publish(&pk)
+		pk = ignored
+	case packets.Puback:
+		p.puback(&pk)
+		pk = ignored
+	case packets.Pubrec:
+		f = p.pubrec(&pk)
+		pk = ignored
+	case packets.Pubrel:
+		f = p.pubrel(&pk)
+		pk = ignored
+	case packets.Pubcomp:
+		p.pubcomp(&pk)
+		pk = ignored
+	case packets.Subscribe:
+		f = p.subscribe(&pk)
+		pk = ignored
+	case packets.Unsubscribe:
+		f = p.unsubscribe(&pk)
+		pk = ignored
+	case packets.Auth:
+		f = p.reauthenticate(&pk)
+		pk = ignored
+	case packets.Disconnect:
+		f = p.disconnect(&pk)
+		if f == nil {
+			p.left = true
+			return pk, packets.ErrRejectPacket
+		}
 	}
-	// What mochi would do with these is done by the core, or by us.
-	m.ID = cl.conn.Info().ID
-	m.Properties.Will = mochi.Will{}
-	m.Properties.Props.ReceiveMaximum = 0
-	m.Properties.Props.TopicAliasMaximum = 0
-	m.State.Inflight.ResetSendQuota(0)
-	m.State.TopicAliases.Outbound = mochi.NewOutboundTopicAliases(0)
+	if f != nil {
+		p.fault = f
+		return pk, packets.ErrRejectPacket // the one error that ends the connection
+	}
+	return pk, nil
+}
+
+// OnConnect implements mochi.Hook: the login. What it refuses is answered in finish.
+func (*hook) OnConnect(cl *mochi.Client, _ packets.Packet) error {
+	p := peerOf(cl)
+	if f := p.login(); f != nil {
+		p.fault = f
+		return packets.ErrRejectPacket
+	}
 	return nil
 }
 
-// OnConnectAuthenticate agrees: OnConnect has asked the core.
-func (*hooks) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { return true }
+// OnConnectAuthenticate implements mochi.Hook. OnConnect has logged in.
+func (*hook) OnConnectAuthenticate(*mochi.Client, packets.Packet) bool { return true }
 
-// OnPacketEncode has the last word on CONNACK; mochi writes nothing else that has properties.
-func (h *hooks) OnPacketEncode(m *mochi.Client, pk packets.Packet) packets.Packet {
-	cl := clientOf(m)
-	if cl == nil {
+// OnPacketEncode implements mochi.Hook: what CONNACK says is ours.
+func (*hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packet {
+	if pk.FixedHeader.Type != packets.Connack {
 		return pk
 	}
-	switch pk.FixedHeader.Type {
-	case packets.Connack:
-		cl.connack(&pk)
-	case packets.Disconnect:
-		cl.toldWhy = true
+	p := peerOf(cl)
+	if p.session == nil { // a refusal of mochi's, that finish words for the version
+		p.nc.mute = true
+		return pk
 	}
+	p.connack(&pk)
 	return pk
 }
 
-// OnSessionEstablished comes after CONNACK.
-func (*hooks) OnSessionEstablished(m *mochi.Client, _ packets.Packet) {
-	cl := clientOf(m)
-	cl.ours = true
-	defer func() { cl.ours = false }()
-	cl.conn.LoggedIn()
-	cl.resume()
-}
-
-// ignored is a packet that mochi passes over: an acknowledgement of what it does not know.
-var ignored = packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}}
-
-// OnPacketRead takes packets over before mochi processes them.
-func (*hooks) OnPacketRead(m *mochi.Client, pk packets.Packet) (packets.Packet, error) {
-	cl := clientOf(m)
-	if cl.session == nil {
-		return pk, nil // CONNECT
-	}
-	cl.ours = true
-	defer func() { cl.ours = false }()
-	var err error
-	switch pk.FixedHeader.Type {
-	case packets.Publish:
-		err = cl.onPublish(&pk)
-	case packets.Puback:
-		err = cl.onPuback(pk.PacketID, pk.ReasonCode)
-	case packets.Pubrec:
-		err = cl.onPubrec(pk.PacketID, pk.ReasonCode)
-	case packets.Pubrel:
-		err = cl.onPubrel(pk.PacketID)
-	case packets.Pubcomp:
-		err = cl.onPubcomp(pk.PacketID)
-	case packets.Subscribe:
-		err = cl.onSubscribe(&pk)
-	case packets.Unsubscribe:
-		err = cl.onUnsubscribe(&pk)
-	case packets.Disconnect:
-		err = cl.onDisconnect(&pk)
-	case packets.Auth:
-		err = cl.refuse(codeProtocolError, errors.New("re-authentication is not supported"))
-	case packets.Pingreq:
-		return pk, nil
-	default:
-		err = cl.refuse(codeProtocolError, errors.New("unexpected packet"))
-	}
-	if err != nil {
-		return pk, packets.ErrRejectPacket // mochi ends the connection
-	}
-	return ignored, nil
-}
-
-// onDisconnect is the client's goodbye.
-func (cl *client) onDisconnect(pk *packets.Packet) error {
-	if pk.Properties.SessionExpiryIntervalFlag && cl.version == 5 {
-		if pk.Properties.SessionExpiryInterval > 0 && !cl.expires {
-			return cl.refuse(codeProtocolError, errors.New("a session that ends with its connection cannot be prolonged [MQTT-3.14.2-2]"))
-		}
-		cl.session.SetExpiry(expiryOf(pk.Properties.SessionExpiryInterval))
-	}
-	if pk.ReasonCode != 0x04 { // disconnect with will message
-		cl.session.DropWill()
-	}
-	cl.left = true
-	return core.ErrClosed
-}
-
-// expiryOf reads a Session Expiry Interval; the core bounds it.
-func expiryOf(seconds uint32) time.Duration { return time.Duration(seconds) * time.Second }
+// OnSessionEstablished implements mochi.Hook: CONNACK is written.
+func (*hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) { peerOf(cl).begin() }

@@ -3,9 +3,7 @@ package mqtt
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -13,242 +11,117 @@ import (
 	"github.com/wyemq/wye/core"
 )
 
-// inbound is what a client has published and not been answered for.
-type inbound struct {
-	mu     sync.Mutex
-	open   int               // publishes with QoS 1 and 2 under way
-	second map[uint16]second // QoS 2, from PUBLISH to PUBREL
-}
-
-// second is a QoS 2 publish.
-type second struct {
-	answered bool
-	code     byte
-}
-
-const inboundKey = "mqtt/in/"
-
-// restore finds the QoS 2 publishes that the client has not released yet.
-func (in *inbound) restore(s *core.Session) {
-	in.second = make(map[uint16]second)
-	s.Keys(inboundKey, func(key string, _ []byte) bool {
-		if pid, err := strconv.ParseUint(strings.TrimPrefix(key, inboundKey), 10, 16); err == nil {
-			in.second[uint16(pid)] = second{answered: true}
-			in.open++
-		}
-		return true
-	})
-}
-
-// onPublish takes a PUBLISH.
-func (cl *client) onPublish(pk *packets.Packet) error {
-	qos, pid := pk.FixedHeader.Qos, pk.PacketID
-	if qos > 0 && pid == 0 { // [MQTT-2.2.1-3]
-		return cl.refuse(codeProtocolError, errors.New("PUBLISH without a packet identifier"))
+// publish works off PUBLISH. The fault it returns ends the connection.
+func (p *peer) publish(pk *packets.Packet) *fault {
+	qos := pk.FixedHeader.Qos
+	topic, f := p.topicName(pk)
+	switch {
+	case f != nil:
+		return f
+	case qos > 0 && pk.PacketID == 0: // [MQTT-2.2.1-3]
+		return failure(codeProtocol, "a packet identifier of 0")
+	case strings.ContainsAny(topic, "+#"): // [MQTT-3.3.2-2]
+		return failure(codeTopicInvalid, "a topic that is published to holds no wildcard")
+	case int(qos) > p.proto.cfg.MaxQoS: // [MQTT-3.2.2-11]
+		return failure(codeQoS, fmt.Sprintf("QoS %d, the highest is %d", qos, p.proto.cfg.MaxQoS))
+	case pk.FixedHeader.Retain && !p.proto.cfg.Retain: // [MQTT-3.2.2-14]
+		return failure(codeRetain, "retained messages are not served")
+	case len(pk.Properties.SubscriptionIdentifier) > 0: // [MQTT-3.3.4-6]
+		return failure(codeProtocol, "a client publishes without subscription identifiers")
+	case strings.ContainsAny(pk.Properties.ResponseTopic, "+#"): // [MQTT-3.3.2-14]
+		return failure(codeProtocol, "a response topic holds no wildcard")
 	}
-	topic, err := cl.unalias(pk)
-	if err != nil {
-		return err
+	if qos == 0 {
+		p.publishOnce(pk, topic)
+		return nil
 	}
-	if qos > 0 {
-		again, err := cl.open(qos, pid)
-		if err != nil || again {
-			return err
-		}
+	r, again, f := p.receipts.begin(pk.PacketID, qos, pk.FixedHeader.Dup)
+	if f != nil {
+		return f
 	}
-	m, err := cl.incoming(pk, topic)
-	if err != nil {
-		if errors.Is(err, core.ErrInvalid) {
-			return cl.refuse(codeTopicNameInvalid, err)
+	p.publishing.Store(true)
+	defer p.publishing.Store(false)
+	if again {
+		if r != nil {
+			r.finish(codeSuccess, "")
 		}
-		return cl.answer(qos, pid, core.Published{}, err)
+		return nil
 	}
-	var done func(core.Published, error)
-	if qos > 0 {
-		done = func(r core.Published, err error) {
-			if cl.answer(qos, pid, r, err) != nil {
-				cl.conn.Close(fmt.Errorf("publish to %s: %w", toTopic(m.Destination), err))
-			}
-		}
+	m, f := messageOf(pk, topic)
+	if f != nil {
+		r.refuse(f)
+		return nil
 	}
-	if err := cl.session.Publish(cl.ctx, m, done); err != nil {
-		switch {
-		case errors.Is(err, core.ErrInvalid):
-			return cl.refuse(codeTopicNameInvalid, err)
-		case errors.Is(err, core.ErrClosed):
-			return err
-		}
-		return cl.answer(qos, pid, core.Published{}, err)
+	if qos == 2 && p.durable {
+		p.session.Put(idKey(keyIn, pk.PacketID), []byte{1})
+	}
+	if err := p.session.Publish(p.ctx, m, r.done); err != nil {
+		r.done(core.Published{}, err)
 	}
 	return nil
 }
 
-// unalias returns the topic name of a PUBLISH. [MQTT-3.3.2-7] to [MQTT-3.3.2-12]
-func (cl *client) unalias(pk *packets.Packet) (string, error) {
-	if !pk.Properties.TopicAliasFlag {
-		if pk.TopicName == "" {
-			return "", cl.refuse(codeProtocolError, errors.New("PUBLISH without a topic name"))
+// publishOnce publishes what is not acknowledged; what is refused is counted.
+func (p *peer) publishOnce(pk *packets.Packet, topic string) {
+	m, f := messageOf(pk, topic)
+	if f == nil {
+		err := p.session.Publish(p.ctx, m, nil)
+		if err == nil || errors.Is(err, core.ErrClosed) {
+			return
+		}
+		f = &fault{publishCode(err), "", err}
+	}
+	p.dropped(f)
+}
+
+// topicName returns the topic of a PUBLISH, by its alias if it has one.
+func (p *peer) topicName(pk *packets.Packet) (string, *fault) {
+	if p.version < 5 || !pk.Properties.TopicAliasFlag {
+		if pk.TopicName == "" { // [MQTT-4.7.3-1]
+			return "", failure(codeProtocol, "PUBLISH without a topic")
 		}
 		return pk.TopicName, nil
 	}
 	alias := pk.Properties.TopicAlias
-	if alias == 0 || int(alias) > cl.p.cfg.TopicAliasMaximum {
-		return "", cl.refuse(codeAliasInvalid, fmt.Errorf("topic alias %d: 1 to %d are permitted", alias, cl.p.cfg.TopicAliasMaximum))
+	if alias == 0 || int(alias) > p.proto.cfg.TopicAliasMaximum { // [MQTT-3.3.2-8] [MQTT-3.3.2-9]
+		return "", failure(codeAliasInvalid, fmt.Sprintf("topic alias %d, the largest is %d", alias, p.proto.cfg.TopicAliasMaximum))
 	}
-	if pk.TopicName != "" {
-		if cl.aliases == nil {
-			cl.aliases = make(map[uint16]string)
+	if pk.TopicName == "" {
+		topic, ok := p.aliases[alias]
+		if !ok {
+			return "", failure(codeProtocol, fmt.Sprintf("topic alias %d was not defined", alias))
 		}
-		cl.aliases[alias] = strings.Clone(pk.TopicName)
-		return pk.TopicName, nil
+		return topic, nil
 	}
-	topic, ok := cl.aliases[alias]
-	if !ok {
-		return "", cl.refuse(codeProtocolError, fmt.Errorf("topic alias %d is not known", alias))
+	if p.aliases == nil {
+		p.aliases = make(map[uint16]string)
 	}
-	return topic, nil
+	if p.aliases[alias] != pk.TopicName {
+		p.aliases[alias] = strings.Clone(pk.TopicName) // mochi's string is a view of the packet
+	}
+	return pk.TopicName, nil
 }
 
-// open notes a publish that has to be answered. again: it is known, and was or will be answered.
-func (cl *client) open(qos byte, pid uint16) (again bool, err error) {
-	in := &cl.inbound
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if qos == 2 {
-		if s, ok := in.second[pid]; ok { // [MQTT-4.3.3-10]
-			if s.answered {
-				_ = cl.write(appendAck(nil, 0x50, pid, cl.version, s.code, ""))
-			}
-			return true, nil
-		}
+// messageOf returns the message of a PUBLISH. Its body and strings share the memory of the packet, which is nobody else's.
+func messageOf(pk *packets.Packet, topic string) (*core.Message, *fault) {
+	if isSys(topic) { // section 4.7.2
+		return nil, failure(codeTopicInvalid, "$SYS is the broker's own")
 	}
-	if in.open >= cl.p.cfg.ReceiveMaximum && cl.version == 5 { // [MQTT-3.3.4-9]
-		return false, cl.refuse(codeReceiveMaximum, fmt.Errorf("more than %d publishes unacknowledged", cl.p.cfg.ReceiveMaximum))
-	}
-	in.open++
-	if qos == 2 {
-		in.second[pid] = second{}
-		if cl.expires {
-			cl.session.Put(inboundKey+strconv.Itoa(int(pid)), []byte{1})
-		}
-	}
-	return false, nil
-}
-
-// incoming makes a message of a PUBLISH.
-func (cl *client) incoming(pk *packets.Packet, topic string) (*core.Message, error) {
-	if strings.HasPrefix(topic, sysWord) {
-		return nil, fmt.Errorf("topics below %s are the broker's: %w", sysWord, core.ErrDenied)
-	}
-	rest, visible, err := delayed(topic)
+	dest, delay, err := destinationOf(topic)
 	if err != nil {
-		return nil, err
+		return nil, failure(codeTopicInvalid, err.Error())
 	}
-	m, err := message(pk, rest)
-	if err != nil {
-		return nil, err
-	}
-	m.Visible = visible
-	return m, nil
-}
-
-// message makes a message of a PUBLISH or a will. Strings of the packet are copied, because they are views of its
-// buffer; the body is that buffer.
-func message(pk *packets.Packet, topic string) (*core.Message, error) {
-	dest, err := fromTopic(topic)
-	if err != nil {
-		return nil, err
-	}
-	p := &pk.Properties
 	m := &core.Message{
-		Destination: dest, Body: pk.Payload, Retain: pk.FixedHeader.Retain, Persistent: pk.FixedHeader.Qos > 0,
-		ExactlyOnce: pk.FixedHeader.Qos == 2, ContentType: strings.Clone(p.ContentType),
-		CorrelationID: string(p.CorrelationData), TextBody: p.PayloadFormatFlag && p.PayloadFormat == 1,
+		Destination: dest, Body: pk.Payload, Persistent: pk.FixedHeader.Qos > 0, ExactlyOnce: pk.FixedHeader.Qos == 2,
+		Retain: pk.FixedHeader.Retain,
 	}
-	if p.MessageExpiryInterval > 0 {
-		m.Expires = time.Now().Add(time.Duration(p.MessageExpiryInterval) * time.Second)
+	if delay > 0 {
+		m.Visible = time.Now().Add(delay)
 	}
-	if p.ResponseTopic != "" {
-		if m.ReplyTo, err = fromTopic(p.ResponseTopic); err != nil { // [MQTT-3.3.2-14]
-			return nil, fmt.Errorf("response topic: %w", err)
-		}
-	}
-	if len(p.User) > 0 {
-		m.Header = make([]core.Field, len(p.User))
-		for i, u := range p.User {
-			m.Header[i] = core.Field{Name: strings.Clone(u.Key), Value: strings.Clone(u.Val)}
+	if pk.ProtocolVersion == 5 {
+		if f := takeProperties(m, &pk.Properties, m.Visible); f != nil {
+			return nil, f
 		}
 	}
 	return m, nil
-}
-
-// answer acknowledges a publish, or says why not: PUBACK, PUBREC. MQTT 3 cannot say no: what is not authorized is
-// acknowledged and dropped, as the specification permits (3.1.1, section 3.3.5); what could not be stored
-// must not be acknowledged, so the connection ends, and its error is returned.
-func (cl *client) answer(qos byte, pid uint16, r core.Published, err error) error {
-	if qos == 0 {
-		return nil
-	}
-	code, reason := byte(codeSuccess), ""
-	switch {
-	case err != nil && cl.version != 5 && !errors.Is(err, core.ErrDenied):
-		cl.close(qos, pid, codeUnspecified)
-		if cl.reason == nil {
-			cl.reason = err
-		}
-		return err
-	case err != nil:
-		code, reason = publishCode(err), err.Error()
-	case r.Matched == 0:
-		code = codeNoSubscribers
-	}
-	if cl.version != 5 {
-		code = codeSuccess
-	}
-	cl.close(qos, pid, code)
-	headByte := byte(0x40)
-	if qos == 2 {
-		headByte = 0x50
-	}
-	return cl.write(appendAck(nil, headByte, pid, cl.version, code, reason))
-}
-
-// close notes that a publish was answered. QoS 2 goes on until PUBREL, unless it was refused.
-func (cl *client) close(qos byte, pid uint16, code byte) {
-	in := &cl.inbound
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if qos == 2 && code < codeUnspecified {
-		in.second[pid] = second{answered: true, code: code}
-		return
-	}
-	in.open--
-	if qos == 2 {
-		cl.released(pid)
-	}
-}
-
-// released forgets a QoS 2 publish. The caller holds inbound.mu.
-func (cl *client) released(pid uint16) {
-	delete(cl.inbound.second, pid)
-	if cl.expires {
-		cl.session.Put(inboundKey+strconv.Itoa(int(pid)), nil)
-	}
-}
-
-// onPubrel ends a QoS 2 publish. [MQTT-4.3.3-11]
-func (cl *client) onPubrel(pid uint16) error {
-	in := &cl.inbound
-	in.mu.Lock()
-	_, known := in.second[pid]
-	if known {
-		cl.released(pid)
-		in.open--
-	}
-	in.mu.Unlock()
-	code := byte(codeSuccess)
-	if !known {
-		code = codePacketIDNotFound
-	}
-	return cl.write(appendAck(nil, 0x70, pid, cl.version, code, ""))
 }

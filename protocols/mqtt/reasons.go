@@ -2,107 +2,227 @@ package mqtt
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/wyemq/wye/core"
 )
 
-// The reason codes of MQTT 5, section 2.4, that are used here.
+// The reason codes of MQTT 5, section 2.4, as far as we send or look at them.
 const (
 	codeSuccess          = 0x00
+	codeWithWill         = 0x04
 	codeNoSubscribers    = 0x10
 	codeNoSubscription   = 0x11
+	codeContinueAuth     = 0x18
+	codeReAuth           = 0x19
 	codeUnspecified      = 0x80
 	codeMalformed        = 0x81
-	codeProtocolError    = 0x82
+	codeProtocol         = 0x82
 	codeImplementation   = 0x83
-	codeClientID         = 0x85
-	codeBadUser          = 0x86
-	codeNotAuthorized    = 0x87
+	codeBadVersion       = 0x84
+	codeBadClientID      = 0x85
+	codeBadLogin         = 0x86
+	codeDenied           = 0x87
 	codeUnavailable      = 0x88
-	codeShutdown         = 0x8b
-	codeBadAuthMethod    = 0x8c
-	codeKeepAlive        = 0x8d
-	codeTakenOver        = 0x8e
-	codeFilterInvalid    = 0x8f
-	codeTopicNameInvalid = 0x90
-	codePacketIDInUse    = 0x91
-	codePacketIDNotFound = 0x92
+	codeShutdown         = 0x8B
+	codeBadMethod        = 0x8C
+	codeKeepAlive        = 0x8D
+	codeTakenOver        = 0x8E
+	codeFilterInvalid    = 0x8F
+	codeTopicInvalid     = 0x90
+	codeUnknownID        = 0x92
 	codeReceiveMaximum   = 0x93
 	codeAliasInvalid     = 0x94
 	codeTooLarge         = 0x95
 	codeQuota            = 0x97
 	codeAdministrative   = 0x98
-	codePayloadFormat    = 0x99
+	codePayloadInvalid   = 0x99
+	codeRetain           = 0x9A
+	codeQoS              = 0x9B
+	codeMaxConnectTime   = 0xA0
+	codeNoWildcards      = 0xA2
+	v3BadVersion         = 1
+	v3BadClientID        = 2
+	v3Unavailable        = 3
+	v3BadLogin           = 4
+	v3Denied             = 5
+	v3Failure            = 0x80
+	maxReasonText        = 512
+	undisclosedReason    = "internal error"
+	textMessageForBinary = "MQTT is sent in binary messages"
 )
 
-// reasonCodes says what a reason of the core is called by MQTT 5. The first that matches counts.
-var reasonCodes = []struct {
-	reason *core.Reason
-	code   byte
+// fault is why a packet or a connection is refused: the reason code, the reason string, and the reason of the core that
+// close codes, logs and metrics show.
+type fault struct {
+	code byte
+	text string
+	err  error
+}
+
+// failure returns the fault with a reason code and string.
+func failure(code byte, text string) *fault { return &fault{code, text, reasonFor(code)} }
+
+// Error implements error.
+func (f *fault) Error() string { return fmt.Sprintf("%s: %s (0x%02X)", f.err, f.text, f.code) }
+
+// Unwrap returns the reason of the core.
+func (f *fault) Unwrap() error { return f.err }
+
+// reasonFor returns the core's word for a reason code of ours.
+func reasonFor(code byte) error {
+	switch code {
+	case codeTooLarge:
+		return core.ErrTooBig
+	case codeDenied:
+		return core.ErrDenied
+	case codeBadLogin, codeBadMethod:
+		return core.ErrLogin
+	case codeQuota:
+		return core.ErrLimit
+	case codeKeepAlive:
+		return core.ErrHeartbeat
+	case codeMaxConnectTime:
+		return core.ErrLoginTimeout
+	case codeUnspecified, codeImplementation:
+		return core.ErrInternal
+	case codeUnavailable:
+		return core.ErrUnavailable
+	default:
+		return core.ErrInvalid
+	}
+}
+
+// endings are the reasons of the core that end connections, with their DISCONNECT codes.
+var endings = []struct {
+	err  error
+	code byte
 }{
-	{core.ErrLogin, codeBadUser},
-	{core.ErrDenied, codeNotAuthorized},
-	{core.ErrQueueFull, codeQuota},
-	{core.ErrLimit, codeQuota},
 	{core.ErrTakenOver, codeTakenOver},
 	{core.ErrShutdown, codeShutdown},
 	{core.ErrHeartbeat, codeKeepAlive},
-	{core.ErrLoginTimeout, codeKeepAlive},
+	{core.ErrLoginTimeout, codeMaxConnectTime},
 	{core.ErrTooBig, codeTooLarge},
 	{core.ErrSlowConsumer, codeQuota},
+	{core.ErrLimit, codeQuota},
+	{core.ErrQueueFull, codeQuota},
+	{core.ErrDenied, codeDenied},
+	{core.ErrLogin, codeDenied},
 	{core.ErrAdmin, codeAdministrative},
-	{core.ErrUnavailable, codeUnavailable},
+	{core.ErrUnsupported, codeProtocol},
 	{core.ErrNotUTF8, codeMalformed},
-	{core.ErrUnsupported, codeMalformed},
-	{core.ErrInternal, codeUnspecified},
+	{core.ErrInvalid, codeProtocol},
+	{core.ErrUnavailable, codeUnavailable},
 }
 
-func codeOf(err error, otherwise byte) byte {
-	for _, r := range reasonCodes {
-		if errors.Is(err, r.reason) {
-			return r.code
+// faultOf returns why a connection ended, nil when the peer has left by itself.
+func faultOf(err error) *fault {
+	var f *fault
+	var code packets.Code
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return nil
+	case errors.As(err, &f):
+		return f
+	case errors.As(err, &code):
+		f = failure(code.Code, code.Reason)
+		f.err = fmt.Errorf("%w: %w", f.err, err)
+		return f
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return failure(codeKeepAlive, "nothing came for one and a half times the keep alive")
+	}
+	for _, e := range endings {
+		if errors.Is(err, e.err) {
+			return &fault{e.code, e.err.Error(), err}
 		}
 	}
-	return otherwise
-}
-
-func connackCode(err error) byte    { return codeOf(err, codeUnspecified) }
-func disconnectCode(err error) byte { return codeOf(err, codeProtocolError) }
-
-// publishCode is for PUBACK and PUBREC, which know only some of the codes (sections 3.4.2.1 and 3.5.2.1).
-func publishCode(err error) byte {
-	switch c := codeOf(err, codeTopicNameInvalid); c {
-	case codeNotAuthorized, codeQuota, codeTopicNameInvalid:
-		return c
-	default:
-		return codeImplementation
+	if reason := new(core.Reason); errors.As(err, &reason) {
+		return &fault{codeUnspecified, reason.Error(), err}
 	}
+	return nil // the connection broke: nobody is there to be told
 }
 
-// subscribeCode is for SUBACK (section 3.9.3).
-func subscribeCode(err error) byte {
-	switch c := codeOf(err, codeFilterInvalid); c {
-	case codeNotAuthorized, codeQuota, codeFilterInvalid:
-		return c
+// connectCode returns the CONNACK code of a refused login.
+func connectCode(err error, anonymous bool) byte {
+	switch {
+	case errors.Is(err, core.ErrLogin) && anonymous:
+		return codeDenied
+	case errors.Is(err, core.ErrLogin):
+		return codeBadLogin
+	case errors.Is(err, core.ErrDenied):
+		return codeDenied
+	case errors.Is(err, core.ErrLimit), errors.Is(err, core.ErrQueueFull):
+		return codeQuota
+	case errors.Is(err, core.ErrInvalid):
+		return codeBadClientID
+	case errors.Is(err, core.ErrShutdown), errors.Is(err, core.ErrUnavailable), errors.Is(err, core.ErrClosed):
+		return codeUnavailable
 	default:
 		return codeUnspecified
 	}
 }
 
-// connackCode3 is the return code of MQTT 3.1.1, section 3.2.2.3.
-func connackCode3(code byte) byte {
+// v3Connect returns the return code of CONNACK before MQTT 5 (3.1.1, section 3.2.2.3); false when the
+// connection is just closed.
+func v3Connect(code byte) (byte, bool) {
 	switch code {
-	case 0, 1, 2, 3, 4, 5:
-		return code
-	case 0x84:
-		return 1 // unacceptable protocol version
-	case codeClientID, codeUnspecified:
-		return 2 // identifier rejected
-	case codeBadUser, codeBadAuthMethod:
-		return 4 // bad user name or password
-	case codeNotAuthorized, 0x8a:
-		return 5
-	default:
-		return 3 // server unavailable
+	case codeBadVersion:
+		return v3BadVersion, true
+	case codeBadClientID, codeUnspecified:
+		return v3BadClientID, true
+	case codeUnavailable, codeQuota, 0x89, 0x9F:
+		return v3Unavailable, true
+	case codeBadLogin:
+		return v3BadLogin, true
+	case codeDenied, codeBadMethod, 0x8A:
+		return v3Denied, true
 	}
+	return code, code < codeUnspecified
+}
+
+// publishCode returns the PUBACK or PUBREC code of a refused publish.
+func publishCode(err error) byte {
+	switch {
+	case errors.Is(err, core.ErrDenied):
+		return codeDenied
+	case errors.Is(err, core.ErrQueueFull), errors.Is(err, core.ErrLimit):
+		return codeQuota
+	case errors.Is(err, core.ErrInvalid):
+		return codeTopicInvalid
+	case errors.Is(err, core.ErrNotFound): // a temporary queue that has gone
+		return codeNoSubscribers
+	case errors.Is(err, core.ErrUnavailable):
+		return codeImplementation
+	default:
+		return codeUnspecified
+	}
+}
+
+// subscribeCode returns the SUBACK code of a refused subscription.
+func subscribeCode(err error) byte {
+	switch {
+	case errors.Is(err, core.ErrDenied):
+		return codeDenied
+	case errors.Is(err, core.ErrLimit), errors.Is(err, core.ErrQueueFull):
+		return codeQuota
+	case errors.Is(err, core.ErrInvalid):
+		return codeFilterInvalid
+	case errors.Is(err, core.ErrUnavailable), errors.Is(err, core.ErrInUse), errors.Is(err, core.ErrNotFound):
+		return codeImplementation
+	default:
+		return codeUnspecified
+	}
+}
+
+// reasonText is what a client is told about err: nothing about errors of our own.
+func reasonText(err error) string {
+	if reason := new(core.Reason); !errors.As(err, &reason) || errors.Is(err, core.ErrInternal) {
+		return undisclosedReason
+	}
+	return err.Error()
 }

@@ -6,94 +6,140 @@ import (
 	"strings"
 	"time"
 
-	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/destination"
 )
 
-// The first levels that have a meaning of their own.
+// First levels that are no part of a topic's name.
 const (
-	queueWord   = "$queue/"
-	replyWord   = "$reply/"
-	shareWord   = "$share/"
-	delayedWord = "$delayed/"
-	sysWord     = "$SYS/"
+	queuePrefix   = "$queue/"
+	replyPrefix   = "$reply/"
+	sharePrefix   = "$share/"
+	delayedPrefix = "$delayed/"
+	sysLevel      = "$SYS"
 )
 
-// fromTopic returns the destination of a topic name. MQTT text is verbatim: each topic name has exactly one
-// destination.
-func fromTopic(topic string) (string, error) {
-	var dest string
-	switch {
-	case strings.HasPrefix(topic, queueWord):
-		dest = "queue/" + topic[len(queueWord):]
-	case strings.HasPrefix(topic, replyWord):
-		dest = "temp/" + topic[len(replyWord):]
-	case strings.HasPrefix(topic, shareWord):
-		return "", fmt.Errorf("a topic name does not begin with %s: %w", shareWord, core.ErrInvalid)
-	default:
-		dest = "topic/" + topic
+// maxDelay is the longest $delayed: the largest Message Expiry Interval would not outlive more.
+const maxDelay = 4_294_967_295
+
+// reserved reports whether an MQTT name begins with a level that is no topic's.
+func reserved(name string) bool {
+	if !strings.HasPrefix(name, "$") {
+		return false
+	}
+	switch level, _, _ := strings.Cut(name, "/"); level {
+	case "$queue", "$reply", "$share", "$delayed":
+		return true
+	}
+	return false
+}
+
+// isSys reports whether an MQTT name belongs to the broker.
+func isSys(name string) bool {
+	level, _, _ := strings.Cut(name, "/")
+	return level == sysLevel
+}
+
+// destinationOf returns the destination of an MQTT topic name, and how long to wait before it is routed.
+func destinationOf(topic string) (dest string, delay time.Duration, err error) {
+	if rest, ok := strings.CutPrefix(topic, delayedPrefix); ok {
+		word, name, _ := strings.Cut(rest, "/")
+		seconds, err := strconv.ParseUint(word, 10, 64)
+		if err != nil || seconds > maxDelay {
+			return "", 0, fmt.Errorf("topic %q: $delayed is followed by seconds, up to %d, and a topic", topic, maxDelay)
+		}
+		dest, err := plainDestination(name)
+		return dest, time.Duration(seconds) * time.Second, err
+	}
+	dest, err = plainDestination(topic)
+	return dest, 0, err
+}
+
+// plainDestination is destinationOf without $delayed. It is the inverse of topicOf.
+func plainDestination(topic string) (string, error) {
+	dest := "topic/" + topic
+	if strings.HasPrefix(topic, "$") {
+		if name, ok := strings.CutPrefix(topic, queuePrefix); ok {
+			dest = "queue/" + name
+		} else if name, ok := strings.CutPrefix(topic, replyPrefix); ok {
+			dest = "temp/" + name
+		} else if reserved(topic) {
+			return "", fmt.Errorf("topic %q: nothing can be published there", topic)
+		}
+	}
+	if strings.ContainsAny(topic, "+#") {
+		return "", fmt.Errorf("topic %q: holds a wildcard", topic)
 	}
 	if err := destination.Check(dest); err != nil {
-		return "", fmt.Errorf("%w: %w", core.ErrInvalid, err)
+		return "", err
 	}
 	return dest, nil
 }
 
-// toTopic returns the topic name of a destination.
-func toTopic(dest string) string {
-	kind, name, _ := strings.Cut(dest, "/")
+// topicOf returns the MQTT topic name of a destination as prefix and rest, which are two so that it costs no memory; false when
+// MQTT cannot say it: a queue with a wildcard character in its name, a topic whose first level means something else.
+func topicOf(dest string) (prefix, rest string, ok bool) {
+	kind, rest, err := destination.Split(dest)
+	if err != nil {
+		return "", "", false
+	}
 	switch kind {
-	case "topic":
-		return name
-	case "queue":
-		return queueWord + name
-	default:
-		return replyWord + name
+	case destination.Topic:
+		return "", rest, rest != "" && !reserved(rest)
+	case destination.Queue:
+		prefix = queuePrefix
+	case destination.Temp:
+		prefix = replyPrefix
 	}
+	return prefix, rest, rest != "" && !strings.ContainsAny(rest, "+#")
 }
 
-// fromFilter returns what a topic filter subscribes to, and the group of a shared subscription. Only the
-// wildcards of MQTT are there: '#' stands at the end.
-func fromFilter(filter string) (dest, group string, err error) {
-	if rest, ok := strings.CutPrefix(filter, shareWord); ok {
-		name, inner, ok := strings.Cut(rest, "/")
-		if !ok || name == "" || inner == "" || strings.ContainsAny(name, "+#") { // [MQTT-4.8.2-1] [MQTT-4.8.2-2]
-			return "", "", fmt.Errorf("filter %q: must be $share/<name>/<filter>: %w", filter, core.ErrInvalid)
-		}
-		dest, _, err := fromFilter(inner)
-		return dest, name, err
-	}
+// target is what an MQTT topic filter names in the core.
+type target struct {
+	filter string // canonical
+	group  string
+	shared bool // others may get what this client gives back: a group or a queue
+}
+
+// targetOf returns what an MQTT topic filter means. The fault tells which code a SUBACK gets.
+func targetOf(filter string) (target, *fault) {
 	switch {
-	case strings.HasPrefix(filter, queueWord):
-		name := filter[len(queueWord):]
-		if strings.ContainsAny(name, "+#") {
-			return "", "", fmt.Errorf("filter %q: queues are consumed one by one, without wildcards: %w", filter, core.ErrInvalid)
+	case filter == "":
+		return target{}, failure(codeFilterInvalid, "the filter is empty")
+	case strings.HasPrefix(filter, queuePrefix), strings.HasPrefix(filter, replyPrefix):
+		if strings.ContainsAny(filter, "+#") {
+			return target{}, failure(codeNoWildcards, "queues cannot be subscribed to by wildcards")
 		}
-		dest = "queue/" + name
-	case strings.HasPrefix(filter, replyWord):
-		dest = "temp/" + filter[len(replyWord):]
-	default:
-		if i := strings.IndexByte(filter, '#'); i >= 0 && i != len(filter)-1 { // [MQTT-4.7.1-1]
-			return "", "", fmt.Errorf("filter %q: # stands at the end: %w", filter, core.ErrInvalid)
+		dest, err := plainDestination(filter)
+		if err != nil {
+			return target{}, failure(codeFilterInvalid, err.Error())
 		}
-		dest = "topic/" + filter
+		return target{filter: dest, shared: true}, nil
 	}
-	if err := destination.CheckFilter(dest); err != nil {
-		return "", "", fmt.Errorf("%w: %w", core.ErrInvalid, err)
+	t := target{}
+	if rest, ok := strings.CutPrefix(filter, sharePrefix); ok {
+		group, name, ok := strings.Cut(rest, "/")
+		if !ok || group == "" || name == "" || strings.ContainsAny(group, "+#") { // [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+			return t, failure(codeFilterInvalid, "a shared subscription is $share/name/filter, without wildcards in the name")
+		}
+		t.group, t.shared, filter = group, true, name
 	}
-	return dest, "", nil
+	if reserved(filter) {
+		return t, failure(codeFilterInvalid, fmt.Sprintf("%q cannot be subscribed to", clip(filter)))
+	}
+	if i := strings.IndexByte(filter, '#'); i >= 0 && i != len(filter)-1 { // [MQTT-4.7.1-1]
+		return t, failure(codeFilterInvalid, "# is the last level of a filter")
+	}
+	t.filter = "topic/" + filter
+	if err := destination.CheckFilter(t.filter); err != nil {
+		return t, failure(codeFilterInvalid, err.Error())
+	}
+	return t, nil
 }
 
-// delayed takes $delayed/<seconds>/<topic> apart.
-func delayed(topic string) (rest string, visible time.Time, err error) {
-	after, ok := strings.CutPrefix(topic, delayedWord)
-	if !ok {
-		return topic, time.Time{}, nil
+// clip keeps hostile names short.
+func clip(s string) string {
+	if len(s) <= 100 {
+		return s
 	}
-	text, rest, ok := strings.Cut(after, "/")
-	seconds, convErr := strconv.ParseUint(text, 10, 32)
-	if !ok || convErr != nil || rest == "" {
-		return "", time.Time{}, fmt.Errorf("topic %q: must be $delayed/<seconds>/<topic>: %w", topic, core.ErrInvalid)
-	}
-	return rest, time.Now().Add(time.Duration(seconds) * time.Second), nil
+	return strings.ToValidUTF8(s[:100], "") + "…"
 }

@@ -4,55 +4,34 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/protocoltest"
 	"github.com/wyemq/wye/protocols/stomp"
 )
 
-// TestKit runs the conformance kit: STOMP 1.2 on messages and on a stream, and the
-// older versions.
-func TestKit(t *testing.T) {
-	t.Run("1.2", func(t *testing.T) { protocoltest.Test(t, kitSuite(t, "1.2", false)) })
-	t.Run("1.2_stream", func(t *testing.T) { protocoltest.Test(t, kitSuite(t, "1.2", true)) })
-	t.Run("1.1", func(t *testing.T) { protocoltest.Test(t, kitSuite(t, "1.1", false)) })
-	t.Run("1.0", func(t *testing.T) { protocoltest.Test(t, kitSuite(t, "1.0", false)) })
+// kitClient speaks STOMP 1.2 in raw bytes, and the dialect "slash", in which a topic looks as it does in
+// the core.
+type kitClient struct {
+	*protocoltest.Peer
+
+	stream  []byte // of frames that have not come as a whole
+	waiting []kitFrame
+	n       int // numbers ids and receipts
 }
 
-func FuzzKit(f *testing.F) { protocoltest.Fuzz(f, kitSuite(f, "1.2", false)) }
-
-func kitSuite(t testing.TB, version string, stream bool) protocoltest.Suite {
-	t.Helper()
-	return protocoltest.Suite{
-		New: func(b *core.Broker) core.Protocol {
-			p, err := stomp.New(b, stomp.DefaultConfig(), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return p
-		},
-		Client: func(_ testing.TB, p *protocoltest.Peer) protocoltest.Client {
-			return &kitClient{p: p, version: version}
-		},
-		Bodies: [][]byte{nil, []byte("hello"), []byte("a\x00b"), {0xff, 0xfe, 0}, []byte("two\nlines\n\n"), []byte("ü€")},
-		Pipe:   protocoltest.PipeOptions{Stream: stream},
-	}
-}
-
-// kitFrame is a frame as the kit's client reads it.
+// kitFrame is a frame with its headers as they come, unescaped.
 type kitFrame struct {
 	command string
 	header  []core.Field
 	body    []byte
 }
 
-func (f *kitFrame) get(name string) string {
+func (f kitFrame) get(name string) string {
 	for _, h := range f.header {
 		if h.Name == name {
 			return h.Value
@@ -61,212 +40,204 @@ func (f *kitFrame) get(name string) string {
 	return ""
 }
 
-// kitClient speaks STOMP without the code under test.
-type kitClient struct {
-	p       *protocoltest.Peer
-	version string
-	buf     []byte
-	early   []protocoltest.Delivery
-	n       int
-}
+var (
+	_ protocoltest.Acker           = (*kitClient)(nil)
+	_ protocoltest.Confirmer       = (*kitClient)(nil)
+	_ protocoltest.HeaderPublisher = (*kitClient)(nil)
+	_ protocoltest.Disconnecter    = (*kitClient)(nil)
+)
 
-func (c *kitClient) send(command string, body []byte, header ...string) error {
+func (c *kitClient) frame(command string, body []byte, header ...string) error {
+	escape := strings.NewReplacer("\\", `\\`, ":", `\c`, "\n", `\n`, "\r", `\r`)
 	var b bytes.Buffer
 	b.WriteString(command + "\n")
-	for i := 0; i < len(header); i += 2 {
-		b.WriteString(c.escape(command, header[i]) + ":" + c.escape(command, header[i+1]) + "\n")
+	for i := 0; i+1 < len(header); i += 2 {
+		if command == "CONNECT" {
+			b.WriteString(header[i] + ":" + header[i+1] + "\n")
+			continue
+		}
+		b.WriteString(escape.Replace(header[i]) + ":" + escape.Replace(header[i+1]) + "\n")
 	}
-	if command == "SEND" {
+	if body != nil {
 		fmt.Fprintf(&b, "content-length:%d\n", len(body))
 	}
-	b.WriteString("\n")
+	b.WriteByte('\n')
 	b.Write(body)
 	b.WriteByte(0)
-	kind := core.Text
-	if !utf8.Valid(body) {
-		kind = core.Binary
-	}
-	return c.p.Send(kind, b.Bytes())
+	return c.Send(core.Binary, b.Bytes())
 }
 
-// STOMP 1.2, "Value Encoding"; 1.1 has no \r, 1.0 nothing at all, and CONNECT is never escaped.
-func (c *kitClient) escape(command, s string) string {
-	switch {
-	case command == "CONNECT" || c.version == "1.0":
-		return s
-	case c.version == "1.1":
-		return strings.NewReplacer("\\", "\\\\", "\n", "\\n", ":", "\\c").Replace(s)
-	default:
-		return strings.NewReplacer("\\", "\\\\", "\n", "\\n", ":", "\\c", "\r", "\\r").Replace(s)
-	}
-}
-
-func (c *kitClient) unescape(command, s string) string {
-	if command == "CONNECTED" || c.version == "1.0" {
-		return s
-	}
-	return strings.NewReplacer("\\\\", "\\", "\\n", "\n", "\\c", ":", "\\r", "\r").Replace(s)
-}
-
-// read returns the next frame.
-func (c *kitClient) read(timeout time.Duration) (*kitFrame, error) {
-	limit := time.Now().Add(timeout)
+// next returns the oldest frame that fits, and keeps the others.
+func (c *kitClient) next(timeout time.Duration, fits func(kitFrame) bool) (kitFrame, error) {
+	until := time.Now().Add(timeout)
 	for {
-		if f := c.parse(); f != nil {
-			return f, nil
+		for i, f := range c.waiting {
+			if f.command == "ERROR" {
+				return f, fmt.Errorf("%s: %s", f.get("message"), f.body)
+			}
+			if fits(f) {
+				c.waiting = append(c.waiting[:i:i], c.waiting[i+1:]...)
+				return f, nil
+			}
 		}
-		_, msg, err := c.p.Receive(time.Until(limit))
+		_, data, err := c.Peer.Receive(time.Until(until))
 		if err != nil {
-			return nil, err
+			return kitFrame{}, err
 		}
-		c.buf = append(c.buf, msg...)
+		c.stream = append(c.stream, data...)
+		for c.cut() {
+		}
 	}
 }
 
-// parse takes a frame off the buffer, nil when there is not a whole one.
-func (c *kitClient) parse() *kitFrame {
-	c.buf = bytes.TrimLeft(c.buf, "\r\n")
-	head, rest, ok := bytes.Cut(c.buf, []byte("\n\n"))
+// cut takes one frame from the stream.
+func (c *kitClient) cut() bool {
+	c.stream = bytes.TrimLeft(c.stream, "\n")
+	head, rest, ok := bytes.Cut(c.stream, []byte("\n\n"))
 	if !ok {
-		return nil
+		return false
 	}
+	unescape := strings.NewReplacer(`\\`, "\\", `\c`, ":", `\n`, "\n", `\r`, "\r")
 	lines := strings.Split(string(head), "\n")
-	f := &kitFrame{command: lines[0]}
-	length := bytes.IndexByte(rest, 0)
+	f := kitFrame{command: lines[0]}
 	for _, line := range lines[1:] {
 		name, value, _ := strings.Cut(line, ":")
-		f.header = append(f.header, core.Field{Name: c.unescape(f.command, name), Value: c.unescape(f.command, value)})
-		if name == "content-length" {
-			length, _ = strconv.Atoi(value)
-		}
+		f.header = append(f.header, core.Field{Name: unescape.Replace(name), Value: unescape.Replace(value)})
 	}
-	if length < 0 || len(rest) <= length {
-		return nil
+	n := bytes.IndexByte(rest, 0)
+	if length := f.get("content-length"); length != "" {
+		n, _ = strconv.Atoi(length)
 	}
-	f.body = slices.Clone(rest[:length])
-	c.buf = rest[length+1:]
-	return f
+	if n < 0 || len(rest) <= n {
+		return false
+	}
+	f.body = bytes.Clone(rest[:n])
+	c.stream = rest[n+1:]
+	c.waiting = append(c.waiting, f)
+	return true
 }
 
-// await returns the next frame of a command, and keeps the deliveries before it.
-func (c *kitClient) await(command string) (*kitFrame, error) {
-	for {
-		f, err := c.read(time.Minute)
-		switch {
-		case err != nil:
-			return nil, err
-		case f.command == command:
-			return f, nil
-		case f.command == "ERROR":
-			return nil, errors.New(f.get("message"))
-		case f.command == "MESSAGE":
-			c.early = append(c.early, delivery(f))
-		}
-	}
+const patience = time.Minute
+
+func is(command string) func(kitFrame) bool {
+	return func(f kitFrame) bool { return f.command == command }
 }
 
-func delivery(f *kitFrame) protocoltest.Delivery {
-	kind, rest, _ := strings.Cut(strings.TrimPrefix(f.get("destination"), "/"), "/")
-	if kind == "topic" {
-		rest = strings.ReplaceAll(rest, ".", "/")
-	}
-	return protocoltest.Delivery{
-		Destination: kind + "/" + rest, Body: f.body, Header: f.header,
-		Redelivered: f.get("redelivered") == "true", Token: f,
-	}
-}
-
-// spell writes a canonical destination or filter as the dialect auto does.
-func spell(dest string) string {
-	kind, rest, _ := strings.Cut(dest, "/")
-	if kind == "topic" {
-		rest = strings.NewReplacer("/", ".", "+", "*").Replace(rest)
-	}
-	return "/" + kind + "/" + rest
+func receiptOf(id string) func(kitFrame) bool {
+	return func(f kitFrame) bool { return f.command == "RECEIPT" && f.get("receipt-id") == id }
 }
 
 func (c *kitClient) Connect(l protocoltest.Login) error {
-	header := []string{"host", "/", "accept-version", c.version}
-	for _, h := range [][2]string{{"login", l.User}, {"passcode", l.Password}, {"client-id", l.ClientID}} {
+	header := []string{"accept-version", "1.2", "host", "/"}
+	for _, h := range [][2]string{{"client-id", l.ClientID}, {"login", l.User}, {"passcode", l.Password}} {
 		if h[1] != "" {
 			header = append(header, h[0], h[1])
 		}
 	}
-	if c.version == "1.0" {
-		header = header[4:]
-	}
-	if err := c.send("CONNECT", nil, header...); err != nil {
+	if err := c.frame("CONNECT", nil, header...); err != nil {
 		return err
 	}
-	_, err := c.await("CONNECTED")
+	_, err := c.next(patience, is("CONNECTED"))
 	return err
 }
 
-// confirmed sends a frame with a receipt and waits for that.
-func (c *kitClient) confirmed(command string, body []byte, header ...string) error {
-	c.n++
-	if err := c.send(command, body, append(header, "receipt", "r"+strconv.Itoa(c.n))...); err != nil {
-		return err
-	}
-	_, err := c.await("RECEIPT")
-	return err
-}
-
-func (c *kitClient) Subscribe(filter string) error {
-	return c.confirmed("SUBSCRIBE", nil, "id", filter, "destination", spell(filter))
-}
-
+func (c *kitClient) Subscribe(filter string) error { return c.subscribe(filter, "auto") }
 func (c *kitClient) SubscribeAck(filter string) error {
-	ack := "client-individual"
-	if c.version == "1.0" {
-		ack = "client"
-	}
-	return c.confirmed("SUBSCRIBE", nil, "id", filter, "destination", spell(filter), "ack", ack)
+	return c.subscribe(filter, "client-individual")
 }
 
-func (c *kitClient) Ack(d protocoltest.Delivery) error {
-	f, _ := d.Token.(*kitFrame)
-	switch c.version {
-	case "1.0":
-		return c.send("ACK", nil, "message-id", f.get("message-id"))
-	case "1.1":
-		return c.send("ACK", nil, "message-id", f.get("message-id"), "subscription", f.get("subscription"))
-	default:
-		return c.send("ACK", nil, "id", f.get("ack"))
+func (c *kitClient) subscribe(filter, ack string) error {
+	c.n++
+	id := strconv.Itoa(c.n)
+	if err := c.frame("SUBSCRIBE", nil, "id", id, "destination", "/"+filter, "ack", ack, "receipt", id); err != nil {
+		return err
 	}
+	_, err := c.next(patience, receiptOf(id))
+	return err
 }
 
-func (c *kitClient) Publish(dest string, body []byte) error { return c.PublishHeader(dest, body, nil) }
+func (c *kitClient) Publish(dest string, body []byte) error {
+	return c.PublishHeader(dest, body, nil)
+}
 
 func (c *kitClient) PublishHeader(dest string, body []byte, header []core.Field) error {
-	all := []string{"destination", spell(dest)}
+	all := []string{"destination", "/" + dest}
 	for _, h := range header {
 		all = append(all, h.Name, h.Value)
 	}
-	return c.send("SEND", body, all...)
+	return c.frame("SEND", append([]byte{}, body...), all...)
 }
 
 func (c *kitClient) PublishConfirmed(dest string, body []byte) error {
-	return c.confirmed("SEND", body, "destination", spell(dest))
+	c.n++
+	id := strconv.Itoa(c.n)
+	err := c.frame("SEND", append([]byte{}, body...), "destination", "/"+dest, "receipt", id, "persistent", "true")
+	if err != nil {
+		return err
+	}
+	_, err = c.next(patience, receiptOf(id))
+	return err
 }
-
-func (c *kitClient) Disconnect() error { return c.confirmed("DISCONNECT", nil) }
 
 func (c *kitClient) Receive(timeout time.Duration) (protocoltest.Delivery, error) {
-	if len(c.early) > 0 {
-		d := c.early[0]
-		c.early = c.early[1:]
-		return d, nil
+	f, err := c.next(timeout, is("MESSAGE"))
+	if err != nil {
+		return protocoltest.Delivery{}, err
 	}
-	for {
-		f, err := c.read(timeout)
-		switch {
-		case err != nil:
-			return protocoltest.Delivery{}, err
-		case f.command == "ERROR":
-			return protocoltest.Delivery{}, errors.New(f.get("message"))
-		case f.command == "MESSAGE":
-			return delivery(f), nil
+	d := protocoltest.Delivery{
+		Destination: strings.TrimPrefix(f.get("destination"), "/"), Body: f.body,
+		Redelivered: f.get("redelivered") == "true", Token: f.get("ack"),
+	}
+	for _, h := range f.header {
+		switch h.Name {
+		case "destination", "subscription", "message-id", "ack", "content-length", "redelivered", "JMSXDeliveryCount",
+			"persistent", "timestamp", "retained", "priority":
+		default:
+			d.Header = append(d.Header, h)
 		}
 	}
+	return d, nil
 }
+
+func (c *kitClient) Ack(d protocoltest.Delivery) error {
+	id, ok := d.Token.(string)
+	if !ok || id == "" {
+		return errors.New("a delivery without ack header")
+	}
+	return c.frame("ACK", nil, "id", id)
+}
+
+func (c *kitClient) Disconnect() error {
+	if err := c.frame("DISCONNECT", nil, "receipt", "bye"); err != nil {
+		return err
+	}
+	_, err := c.next(patience, receiptOf("bye"))
+	return err
+}
+
+func suite(t testing.TB, pipe protocoltest.PipeOptions) protocoltest.Suite {
+	return protocoltest.Suite{
+		New: func(b *core.Broker) core.Protocol {
+			cfg := stomp.DefaultConfig()
+			cfg.Dialect = stomp.Slash
+			p, err := stomp.New(b, cfg, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		},
+		Client: func(_ testing.TB, p *protocoltest.Peer) protocoltest.Client { return &kitClient{Peer: p} },
+		Bodies: [][]byte{
+			nil, []byte("hello"), []byte("a\x00b"), []byte("\r\n\r\n\x00\n"), {0xff, 0xfe, 0x00}, []byte("żółw 🐢"), bytes.Repeat([]byte("0123456789"), 10_000),
+		},
+		Pipe: pipe,
+	}
+}
+
+// TestProtocol runs the conformance kit, over messages as on a WebSocket and over a stream as on TCP.
+func TestProtocol(t *testing.T) {
+	t.Run("messages", func(t *testing.T) { protocoltest.Test(t, suite(t, protocoltest.PipeOptions{})) })
+	t.Run("stream", func(t *testing.T) { protocoltest.Test(t, suite(t, protocoltest.PipeOptions{Stream: true})) })
+}
+
+func FuzzProtocol(f *testing.F) { protocoltest.Fuzz(f, suite(f, protocoltest.PipeOptions{})) }

@@ -1,0 +1,146 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/wyemq/wye/core"
+)
+
+// netConn is what mochi takes for its network connection: reads give it one whole packet at a time, that has been inspected; what
+// it writes is whole packets. Its deadlines and its Close do not reach the Conn, which is ours to close.
+type netConn struct {
+	p      *peer
+	rest   []byte // of the packet that is being read
+	err    error
+	closed bool
+	mute   bool // what mochi writes next is not for the client
+}
+
+var _ net.Conn = (*netConn)(nil)
+
+// Read implements net.Conn.
+func (n *netConn) Read(b []byte) (int, error) {
+	switch {
+	case n.closed:
+		return 0, net.ErrClosed
+	case n.err != nil:
+		return 0, n.err
+	}
+	if len(n.rest) == 0 {
+		if n.rest, n.err = n.p.receive(); n.err != nil {
+			return 0, n.err
+		}
+	}
+	k := copy(b, n.rest)
+	n.rest = n.rest[k:]
+	return k, nil
+}
+
+// Write implements net.Conn. The DISCONNECT of mochi is dropped: finish sends ours, when everything else is sent.
+func (n *netConn) Write(b []byte) (int, error) {
+	if n.mute || len(b) > 0 && b[0]>>4 == packets.Disconnect {
+		n.mute = false
+		return len(b), nil
+	}
+	if err := n.p.write(b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Close implements net.Conn.
+func (n *netConn) Close() error { n.closed = true; return nil }
+
+// LocalAddr implements net.Conn.
+func (n *netConn) LocalAddr() net.Addr { return address{n.p.c.Info().Local} }
+
+// RemoteAddr implements net.Conn.
+func (n *netConn) RemoteAddr() net.Addr { return address{n.p.c.Info().Remote} }
+
+// SetDeadline, SetReadDeadline and SetWriteDeadline do nothing: mochi computes the keep alive with 16 bits, which overflow. frames
+// keeps the time.
+func (*netConn) SetDeadline(time.Time) error      { return nil }
+func (*netConn) SetReadDeadline(time.Time) error  { return nil }
+func (*netConn) SetWriteDeadline(time.Time) error { return nil }
+
+// address is an address that may be missing; mochi asks for its text without looking.
+type address struct{ a net.Addr }
+
+func (a address) Network() string {
+	if a.a == nil {
+		return ""
+	}
+	return a.a.Network()
+}
+
+func (a address) String() string {
+	if a.a == nil {
+		return ""
+	}
+	return a.a.String()
+}
+
+// establish runs the connection inside mochi until it ends. A panic ends this connection only.
+func (p *peer) establish() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.proto.log.Error("panic while serving a connection", "conn", p.c.Info().ID, "remote", p.nc.RemoteAddr().String(),
+				"panic", r, "stack", string(debug.Stack()))
+			err = &fault{codeImplementation, undisclosedReason, core.ErrInternal}
+		}
+		p.proto.server.Clients.Delete(p.name)
+	}()
+	p.in.wait = p.proto.cfg.ConnectTimeout
+	return p.proto.server.EstablishConnection("wye", &p.nc)
+}
+
+// receive returns the next packet for mochi.
+func (p *peer) receive() ([]byte, error) {
+	packet, header, err := p.in.next()
+	if err != nil {
+		return nil, err
+	}
+	if p.version == 0 && packet[0]>>4 != packets.Connect { // [MQTT-3.1.0-1]
+		return nil, failure(codeProtocol, "the first packet is not CONNECT")
+	}
+	if p.version == 0 {
+		if f := p.checkVersion(packet[header:]); f != nil {
+			return nil, f
+		}
+	}
+	if f := inspect(p.version, packet, header); f != nil {
+		return nil, f
+	}
+	return packet, nil
+}
+
+// write sends whole packets. What the reader of the connection writes is flushed before it waits for more.
+func (p *peer) write(parts ...[]byte) error {
+	p.dirty = true
+	return p.c.WriteMessage(core.Binary, parts...)
+}
+
+// idle is called before the connection waits for more bytes: the time to settle what was acknowledged, and to send
+// what was answered.
+func (p *peer) idle() error {
+	p.settleAcked()
+	if !p.dirty && !p.answered.Swap(false) {
+		return nil
+	}
+	p.dirty = false
+	if err := p.c.Flush(); err != nil {
+		return fmt.Errorf("flush: %w", err)
+	}
+	return nil
+}
+
+// lost reports whether err says that nobody is there any more.
+func lost(err error) bool {
+	return err != nil && !errors.As(err, new(*core.Reason)) && faultOf(err) == nil
+}
