@@ -29,6 +29,8 @@ const (
 	delayedLog   = engine.LogID("x/delayed")
 	delayedMost  = 1_000_000 // messages waiting for their time
 	delayedBatch = 256
+
+	shortestPeriod = time.Millisecond
 )
 
 func openDelayed(b *Broker) (*delayed, error) {
@@ -49,7 +51,17 @@ func (d *delayed) op(v *vhost, m *Message) (engine.Op, error) {
 	if d.log.Stats().Depth >= delayedMost {
 		return engine.Op{}, fmt.Errorf("%d delayed messages are waiting already: %w", delayedMost, ErrQueueFull)
 	}
-	if r := m.Repeat; r != nil && r.Cron != "" {
+	r := m.Repeat
+	switch {
+	case r == nil:
+	case r.Cron == "" && r.Count != 0 && r.Period < shortestPeriod:
+		return engine.Op{}, fmt.Errorf("repeated every %s, %s is the shortest: %w", r.Period, shortestPeriod, ErrInvalid)
+	case r.Cron == "":
+		if m.Visible.IsZero() { // repetitions count from here
+			m = m.Clone()
+			m.Visible = m.Timestamp
+		}
+	default:
 		line, err := cron.Parse(r.Cron)
 		if err != nil {
 			return engine.Op{}, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -147,6 +159,9 @@ func (m *Message) next() *Message {
 	c.Repeat = &left
 	if r.Cron == "" {
 		c.Visible = m.Visible.Add(r.Period)
+		if late := time.Since(c.Visible); late > 0 && r.Count < 0 {
+			c.Visible = c.Visible.Add(late.Truncate(r.Period) + r.Period) // what was missed is not made up for
+		}
 		return c
 	}
 	line, err := cron.Parse(r.Cron)

@@ -111,22 +111,32 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 		}
 		b.mu.Unlock()
 		old.end(ErrTakenOver)
-		timeout := time.NewTimer(takeoverWait)
-		select {
-		case <-old.gone:
-		case <-timeout.C:
-			// Its protocol hangs: take what it holds, so that nothing of it lives twice.
+		gone, err := old.wait(ctx)
+		if err == nil && !gone {
+			// Its protocol hangs: close for it, so that what it holds can be taken up.
 			b.background(func() { _ = old.Close() })
-			b.mu.Lock()
-			if b.online[key] == old {
-				delete(b.online, key)
-			}
-			b.mu.Unlock()
-		case <-ctx.Done():
-			timeout.Stop()
-			return fmt.Errorf("take over client id %q: %w", s.principal.ClientID, ctx.Err())
+			gone, err = old.wait(ctx)
 		}
-		timeout.Stop()
+		switch {
+		case err != nil:
+			return fmt.Errorf("take over client id %q: %w", s.principal.ClientID, err)
+		case !gone:
+			return fmt.Errorf("the last connection of client id %q does not end: %w", s.principal.ClientID, ErrUnavailable)
+		}
+	}
+}
+
+// wait waits until the session has gone, for takeoverWait at most.
+func (s *Session) wait(ctx context.Context) (gone bool, err error) {
+	timeout := time.NewTimer(takeoverWait)
+	defer timeout.Stop()
+	select {
+	case <-s.gone:
+		return true, nil
+	case <-timeout.C:
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
 	}
 }
 

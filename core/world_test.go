@@ -106,6 +106,8 @@ func (w *world) pub(c *coretest.Client, dest string, bodies ...string) {
 }
 
 func transient(m *core.Message) { m.Persistent = false }
+func retain(m *core.Message)    { m.Retain = true }
+
 func header(name, value string) func(*core.Message) {
 	return func(m *core.Message) { m.Header = append(m.Header, core.Field{Name: name, Value: value}) }
 }
