@@ -41,12 +41,19 @@ func (a *attachment) push(m *Message) {
 }
 
 func (a *attachment) offer(d Delivery) {
-	dropped, ok := a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
+	a.s.offered(a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body))))
+}
+
+// offer queues deliveries that stay together.
+func (s *Session) offer(ds []Delivery) { s.offered(s.out.PushTogether(&s.b.policy, ds)) }
+
+// offered looks at what the outbox did.
+func (s *Session) offered(dropped int, ok bool) {
 	if dropped > 0 {
-		a.s.b.stats.dropped(ErrSlowConsumer.ID(), dropped)
+		s.b.stats.dropped(ErrSlowConsumer.ID(), dropped)
 	}
 	if !ok {
-		a.s.end(ErrSlowConsumer)
+		s.end(ErrSlowConsumer)
 	}
 }
 
@@ -101,6 +108,7 @@ func (a *attachment) detach() {
 	a.s.b.stats.subscriptions.Add(-1)
 	if a.entry != nil {
 		a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
+		a.s.directs.Add(-1)
 		return
 	}
 	a.consumer.Detach()

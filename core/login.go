@@ -40,6 +40,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	}
 	s.writer = writer{s: s, stopped: make(chan struct{})}
 	s.writer.start = s.writer.run
+	s.number = b.sessions.Add(1)
 	s.acks.init(s.writer.kick, s.panicked)
 	if l.Credit > 0 {
 		s.window = queue.NewWindow(l.Credit)

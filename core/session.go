@@ -32,6 +32,8 @@ type Session struct {
 	counters  *protoStats
 	acks      ackOrder
 	out       outbox.Box[Delivery]
+	number    uint64       // unique, for sorting
+	directs   atomic.Int32 // direct subscriptions
 	writer    writer
 
 	mu      sync.Mutex

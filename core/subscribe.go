@@ -113,6 +113,7 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	isTopic := strings.HasPrefix(sub.Filter, "topic/")
 	if isTopic && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable {
 		a.entry = &entry{direct: a}
+		a.s.directs.Add(1) // before it can match: see routing.direct
 		v.index.Add(sub.Filter, a.entry)
 		if old != nil {
 			a.s.forget(old)

@@ -58,6 +58,24 @@ type Box[T any] struct {
 func (b *Box[T]) Push(c *Config[T], item T, size int64) (dropped int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.push(c, item, size)
+}
+
+// PushTogether appends droppable items that no other goes between, and that one Take gets together. The
+// items are not kept. The results are those of Push, added up.
+func (b *Box[T]) PushTogether(c *Config[T], items []T) (dropped int, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ok = true
+	for i := range items {
+		n, fits := b.push(c, items[i], c.Size(&items[i]))
+		dropped += n
+		ok = ok && fits
+	}
+	return dropped, ok
+}
+
+func (b *Box[T]) push(c *Config[T], item T, size int64) (dropped int, ok bool) {
 	if b.full(c, size) {
 		switch c.Policy {
 		case Disconnect:
