@@ -191,6 +191,7 @@ func TestHol(t *testing.T) {
 		fine.subscribe("a", 1)
 		pub := s.client(hello{})
 		body := strings.Repeat("x", 32<<10)
+		began := time.Now()
 		for i := range 100 {
 			pub.publish("a", 1, uint16(i+1), body)
 			if p, err := pub.try(time.Second); err != nil || p.first != tPUBACK {
@@ -198,6 +199,9 @@ func TestHol(t *testing.T) {
 			}
 			m := fine.message()
 			fine.ack(tPUBACK, m.id)
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("others waited %s for the subscriber that does not read", took)
 		}
 	})
 }
@@ -234,8 +238,8 @@ func TestPanic(t *testing.T) {
 		bad.mustEnd(0x83, core.ErrInternal)
 		other.write([]byte{0xC0, 0})
 		other.want(0xD0)
-		if n := s.broker.Stats().Sessions; n != 1 {
-			t.Errorf("%d sessions, want 1", n)
+		if n, m := s.broker.Stats().Sessions, s.proto.MochiClients(); n != 1 || m != 1 {
+			t.Errorf("%d sessions, %d clients in mochi, want 1", n, m)
 		}
 	})
 }
