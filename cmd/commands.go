@@ -73,7 +73,7 @@ func version() string {
 // loadConfig reads the configuration without making anything else.
 func (p *program) loadConfig() (*config.Config, error) {
 	var c *config.Config
-	app := fx.New(p.graph(), fx.NopLogger, fx.Populate(&c))
+	app := fx.New(p.graph(), fx.Populate(&c))
 	if err := app.Err(); err != nil {
 		if bad, ok := errors.AsType[*corefx.ConfigError](err); ok {
 			return bad.Partial, bad
@@ -112,7 +112,7 @@ type inspected struct {
 // look and takes it down. Constructors neither listen nor dial.
 func (p *program) inspect(look func(inspected) error) error {
 	var in inspected
-	app := fx.New(p.graph(), fx.NopLogger,
+	app := fx.New(p.graph(),
 		fx.Decorate(func() engine.Engine { return memory.New() }),
 		fx.Invoke(func(all inspected) { in = all }),
 	)
@@ -158,14 +158,15 @@ func (p *program) listPlugins() error {
 			}
 			b.WriteString("\n")
 		}
-		b.WriteString("transports\n")
+		var schemes, kinds []string
 		for _, t := range in.Transports {
-			fmt.Fprintf(&b, "  %s://\n", strings.Join(t.Schemes, "://, "))
+			schemes = append(schemes, strings.Join(t.Schemes, "://, ")+"://")
 		}
-		b.WriteString("engines\n")
 		for _, e := range in.Engines {
-			fmt.Fprintf(&b, "  %s\n", e.Kind)
+			kinds = append(kinds, e.Kind)
 		}
+		section(&b, "transports", schemes)
+		section(&b, "engines", kinds)
 		section(&b, "authenticators", names(in.Authenticators))
 		section(&b, "authorizers", names(in.Authorizers))
 		section(&b, "interceptors", names(in.Interceptors))

@@ -134,15 +134,20 @@ func TestAdmin(t *testing.T) {
 // browser returns Chromium. A machine without it fails the test.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	path := os.Getenv("CHROME_BIN")
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if path != "" {
+	names := []string{"chromium", "chromium-browser", "google-chrome", "chrome"}
+	if name := os.Getenv("CHROME_BIN"); name != "" {
+		names = []string{name}
+	}
+	var path string
+	for _, name := range names {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
 			break
 		}
-		path, _ = exec.LookPath(name)
 	}
 	if path == "" {
-		t.Fatal("no Chromium: install it (on Debian: apt-get install chromium) or say in CHROME_BIN where it is")
+		t.Fatalf("no browser (%s): install Chromium (on Debian: apt-get install chromium) or say in CHROME_BIN where it is",
+			strings.Join(names, ", "))
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
@@ -162,7 +167,7 @@ type tab struct {
 	ctx context.Context
 }
 
-func openPage(t *testing.T, ctx context.Context, url string) *tab {
+func openPage(ctx context.Context, t *testing.T, url string) *tab {
 	t.Helper()
 	if err := chromedp.Listen(ctx, func(ev any) {
 		switch ev := ev.(type) {
@@ -184,9 +189,7 @@ func openPage(t *testing.T, ctx context.Context, url string) *tab {
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	if err := chromedp.Do(p.ctx, steps...); err != nil {
-		var text string
-		_ = chromedp.Do(p.ctx) // the page is still there, unless the browser is gone
-		text, _ = chromedp.Run(p.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll(".state-text, .frames")].map((e) => e.textContent).join("\n")`))
+		text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll(".state-text, .frames")].map((e) => e.textContent).join("\n")`))
 		p.t.Fatalf("%v; the page says:\n%s", err, text)
 	}
 }
@@ -198,7 +201,18 @@ func pane(protocol, rest string) chromedp.CSS {
 
 func (p *tab) connect(protocol string) {
 	p.t.Helper()
-	p.do(chromedp.Click(pane(protocol, " .settings [type=submit]")), chromedp.WaitVisible(pane(protocol, "[data-state=subscribed]")))
+	p.do(chromedp.Click(pane(protocol, " .settings [type=submit]")))
+	p.subscribed(protocol)
+}
+
+// subscribed waits until a client is, or cannot be.
+func (p *tab) subscribed(protocol string) {
+	p.t.Helper()
+	p.do(chromedp.WaitVisible(pane(protocol, ":is([data-state=subscribed], [data-state=failed])")))
+	text, err := chromedp.Run(p.ctx, chromedp.Text(pane(protocol, " .state-text")))
+	if err != nil || !strings.HasPrefix(text, "connected") {
+		p.t.Fatalf("the %s client says %q (%v)", protocol, text, err)
+	}
 }
 
 func (p *tab) say(protocol, text string) {
@@ -222,7 +236,7 @@ func TestDemoSTOMP(t *testing.T) {
 	ctx := browser(t)
 	for _, library := range []string{"modern", "classic"} {
 		t.Run(library, func(t *testing.T) {
-			p := openPage(t, ctx, url+"/demo/websocket")
+			p := openPage(ctx, t, url+"/demo/websocket")
 			p.do(chromedp.SetValue(chromedp.CSS("[name=library]"), library))
 			p.connect("stomp")
 			p.say("stomp", "hello, queue")
@@ -238,7 +252,7 @@ func TestDemoSTOMP(t *testing.T) {
 // TestDemoMQTT chats with Paho.
 func TestDemoMQTT(t *testing.T) {
 	url := startProgram(t)
-	p := openPage(t, browser(t), url+"/demo/mqtt")
+	p := openPage(browser(t), t, url+"/demo/mqtt")
 	p.connect("mqtt")
 	p.say("mqtt", "hello, topic")
 	p.hear("mqtt", 1, "hello, topic")
@@ -249,9 +263,10 @@ func TestDemoMQTT(t *testing.T) {
 // -artifacts there is a picture to look at.
 func TestDemoSideBySide(t *testing.T) {
 	url := startProgram(t)
-	p := openPage(t, browser(t), url+"/demo")
-	p.do(chromedp.Click(chromedp.CSS(".connect-all")),
-		chromedp.WaitVisible(pane("stomp", "[data-state=subscribed]")), chromedp.WaitVisible(pane("mqtt", "[data-state=subscribed]")))
+	p := openPage(browser(t), t, url+"/demo")
+	p.do(chromedp.Click(chromedp.CSS(".connect-all")))
+	p.subscribed("stomp")
+	p.subscribed("mqtt")
 	for i, m := range []struct{ from, text string }{
 		{"stomp", "Hello from STOMP"},
 		{"mqtt", "Hello from MQTT, same URL"},
@@ -292,7 +307,7 @@ func TestDemoSaysWhy(t *testing.T) {
 	url := startProgram(t, "--set", "auth.anonymous=false")
 	ctx := browser(t)
 	for page, want := range map[string]string{"/demo/websocket": "1008 bad_credentials", "/demo/mqtt": "1008 bad_credentials"} {
-		p := openPage(t, ctx, url+page)
+		p := openPage(ctx, t, url+page)
 		p.do(chromedp.Click(chromedp.CSS(".settings [type=submit]")), chromedp.WaitVisible(chromedp.CSS("[data-state=failed]")))
 		state, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(".state-text")))
 		if err != nil || !strings.Contains(state, want) {

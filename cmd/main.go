@@ -23,6 +23,8 @@ const (
 	exitOK    = 0
 	exitError = 1
 	exitUsage = 2
+
+	exitInterrupted = 130 // as shells have it for SIGINT
 )
 
 // startTimeout bounds the start.
@@ -32,9 +34,15 @@ const startTimeout = time.Minute
 // SIGTERM stops the broker in order, the second ends the process at once. The opts are plugins beside
 // those shipped: see package corefx.
 func Main(opts ...fx.Option) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// From then on a signal does what it does by default: it ends the process.
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2) // as many as are taken
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // ends with the process
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
 	os.Exit(Run(ctx, os.Args[1:], os.Stdout, os.Stderr, opts...))
 }
 
@@ -100,15 +108,21 @@ func (p *program) graph() fx.Option {
 	)
 }
 
+// invoke is the one fx.Invoke of a broker that is run.
+func invoke() fx.Option {
+	return fx.Invoke(func(lc fx.Lifecycle, s *corefx.Server) { s.Append(lc) })
+}
+
 // serve runs the broker.
 func (p *program) serve(ctx context.Context) error {
 	var server *corefx.Server
 	var log *slog.Logger
-	app := fx.New(p.graph(), fx.Populate(&server, &log), fx.Invoke(func(lc fx.Lifecycle, s *corefx.Server) { s.Append(lc) }))
+	app := fx.New(p.graph(), fx.Populate(&server, &log), invoke())
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
 	}
-	start, cancel := context.WithTimeout(ctx, app.StartTimeout())
+	// Not ctx itself: fx would leave a start behind that a signal interrupts. The stop follows it.
+	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), app.StartTimeout())
 	err := app.Start(start)
 	cancel()
 	if err != nil {

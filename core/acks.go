@@ -9,7 +9,8 @@ import (
 // outcomes come in. Callbacks whose outcome is known at once, with nothing before them, are
 // called at once; the others by the session's writer.
 type ackOrder struct {
-	kick func()
+	kick     func()
+	panicked func(any) // a callback did
 
 	mu     sync.Mutex
 	room   sync.Cond
@@ -37,8 +38,18 @@ func (p *pending) call() {
 	}
 }
 
-func (o *ackOrder) init(kick func()) {
-	o.kick = kick
+// run calls the callback of p from the writer, where no Mux recovers.
+func (o *ackOrder) run(p *pending) {
+	defer func() {
+		if r := recover(); r != nil {
+			o.panicked(r)
+		}
+	}()
+	p.call()
+}
+
+func (o *ackOrder) init(kick func(), panicked func(any)) {
+	o.kick, o.panicked = kick, panicked
 	o.room.L = &o.mu
 }
 
@@ -107,7 +118,7 @@ func (o *ackOrder) fire() (any bool) {
 		o.head++
 		o.firing = true
 		o.mu.Unlock()
-		p.call()
+		o.run(p)
 		any = true
 		o.mu.Lock()
 	}

@@ -146,61 +146,96 @@ func (s *Session) Settle(ctx context.Context, o Outcome, done func(error), tags 
 	for i, tag := range tags {
 		steps[i] = Settlement{o, tag}
 	}
-	settling, err := s.claim(steps)
+	claim, err := s.claim(steps)
 	if err != nil {
 		return err
 	}
-	batch := &engine.Batch{Relaxed: done == nil}
-	for _, x := range settling {
-		batch.Ops = append(batch.Ops, x.Ops()...)
-	}
-	finish := func(err error) {
-		for _, x := range settling {
-			x.Done(err)
-		}
-	}
+	batch := &engine.Batch{Relaxed: done == nil, Ops: claim.ops(nil)}
 	if done == nil {
-		s.b.o.Engine.Commit(batch, finish)
+		s.b.o.Engine.Commit(batch, claim.finish)
 		return nil
 	}
 	p := &pending{done: done}
 	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
 		s.b.o.Engine.Commit(batch, func(err error) {
-			finish(err)
+			claim.finish(err)
 			s.acks.finish(p, engineErr(err))
 		})
 	})
 	if err != nil {
-		finish(err)
+		claim.finish(err)
 	}
 	return err
 }
 
+// claim is deliveries whose settlement is under way.
+type claim struct {
+	s      *Session
+	groups []group
+}
+
 // group is the settlements of one outcome on one subscription.
 type group struct {
-	a       *attachment
-	outcome queue.Outcome
-	records []engine.Seq
+	a        *attachment
+	outcome  queue.Outcome
+	records  []engine.Seq
+	tags     []uint64
+	settling *queue.Settling
 }
 
 // claim takes the deliveries of steps away from the client. All or none.
-func (s *Session) claim(steps []Settlement) ([]*queue.Settling, error) {
+func (s *Session) claim(steps []Settlement) (*claim, error) {
 	groups, err := s.resolve(steps)
 	if err != nil {
 		return nil, err
 	}
-	settling := make([]*queue.Settling, 0, len(groups))
-	for _, g := range groups {
-		x, err := g.a.consumer.Settle(g.outcome, g.records...)
-		if err != nil {
-			for _, x := range settling {
-				x.Done(err)
-			}
+	c := &claim{s, groups}
+	for i := range groups {
+		g := &groups[i]
+		if g.settling, err = g.a.consumer.Settle(g.outcome, g.records...); err != nil {
+			c.finish(err)
 			return nil, ErrNotFound
 		}
-		settling = append(settling, x)
 	}
-	return settling, nil
+	return c, nil
+}
+
+// ops adds what the engine has to do to ops.
+func (c *claim) ops(ops []engine.Op) []engine.Op {
+	for _, g := range c.groups {
+		ops = append(ops, g.settling.Ops()...)
+	}
+	return ops
+}
+
+// finish says how the batch ended. With an error the client holds the deliveries as before.
+func (c *claim) finish(err error) {
+	for _, g := range c.groups {
+		if g.settling != nil {
+			g.settling.Done(err)
+		}
+	}
+	if err != nil {
+		c.s.restore(c.groups)
+	}
+}
+
+// restore makes the tags of groups valid again.
+func (s *Session) restore(groups []group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range groups {
+		if s.subs[g.a.sub.Load().ID] != g.a {
+			continue // it has ended, its queue has them back
+		}
+		for i, tag := range g.tags {
+			s.held[tag] = held{g.a, uint64(g.records[i])}
+		}
+		if g.a.sub.Load().Ack == AckCumulative {
+			g.a.order = append(g.a.order, g.tags...)
+			slices.Sort(g.a.order)
+		}
+	}
 }
 
 // resolve turns tags into records and forgets them.
@@ -227,16 +262,32 @@ func (s *Session) resolve(steps []Settlement) ([]group, error) {
 		if h.a.sub.Load().Ack != AckCumulative {
 			delete(s.held, step.Tag)
 			groups[n].records = append(groups[n].records, engine.Seq(h.record))
+			groups[n].tags = append(groups[n].tags, step.Tag)
 			continue
 		}
 		i, _ := slices.BinarySearch(h.a.order, step.Tag)
 		for _, tag := range h.a.order[:i+1] {
 			groups[n].records = append(groups[n].records, engine.Seq(s.held[tag].record))
+			groups[n].tags = append(groups[n].tags, tag)
 			delete(s.held, tag)
 		}
 		h.a.order = append(h.a.order[:0], h.a.order[i+1:]...)
 	}
 	return groups, nil
+}
+
+// giveBack returns a delivery to its queue that was never written.
+func (s *Session) giveBack(d *Delivery) {
+	s.mu.Lock()
+	delete(s.held, d.Tag)
+	if i, found := slices.BinarySearch(d.source.order, d.Tag); found {
+		d.source.order = slices.Delete(d.source.order, i, i+1)
+	}
+	s.mu.Unlock()
+	x, err := d.source.consumer.Settle(queue.Released, engine.Seq(d.Record))
+	if err == nil { // else the subscription has ended, and the queue has it back
+		x.Done(nil)
+	}
 }
 
 // forget drops the tags of a subscription that has ended.

@@ -39,7 +39,8 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		gone: make(chan struct{}),
 	}
 	s.writer = writer{s: s, stopped: make(chan struct{})}
-	s.acks.init(s.writer.kick)
+	s.writer.start = s.writer.run
+	s.acks.init(s.writer.kick, s.panicked)
 	if l.Credit > 0 {
 		s.window = queue.NewWindow(l.Credit)
 	}

@@ -172,14 +172,12 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 			return fmt.Errorf("commit: %w", err)
 		}
 	}
-	settling, err := s.claim(tx.Settles)
+	settled, err := s.claim(tx.Settles)
 	if err != nil {
 		c.undo()
 		return fmt.Errorf("commit: %w", err)
 	}
-	for _, x := range settling {
-		c.ops = append(c.ops, x.Ops()...)
-	}
+	c.ops = settled.ops(c.ops)
 	p := &pending{done: done}
 	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
 		for i := range c.routes {
@@ -190,17 +188,13 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 			if err != nil {
 				c.unreserve()
 			}
-			for _, x := range settling {
-				x.Done(err)
-			}
+			settled.finish(err)
 			c.release()
 			s.acks.finish(p, engineErr(err))
 		})
 	})
 	if err != nil {
-		for _, x := range settling {
-			x.Done(err)
-		}
+		settled.finish(err)
 		c.undo()
 	}
 	return err

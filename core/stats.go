@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -95,12 +96,8 @@ func (b *Broker) Stats() Stats {
 			InBytes: p.inBytes.Load(), OutBytes: p.outBytes.Load(),
 		}
 	}
-	for k, n := range b.stats.drops {
-		out.Drops[k] = n
-	}
-	for k, n := range b.stats.disconnects {
-		out.Disconnects[k] = n
-	}
+	maps.Copy(out.Drops, b.stats.drops)
+	maps.Copy(out.Disconnects, b.stats.disconnects)
 	b.stats.mu.Unlock()
 	b.mu.Lock()
 	out.Sessions = len(b.online)

@@ -186,12 +186,12 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 		if cfg.MaxLength == 0 {
 			cfg.MaxLength, cfg.Overflow = s.b.o.Limits.SessionQueue, "drop_head"
 		}
-		bq, _, err := v.open(ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
+		bq, err := v.open(ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
 			kind: "group", name: sub.Group + ":" + sub.Filter, filter: sub.Filter, durable: sub.Durable, config: cfg,
 		})
 		return bq, err
 	default:
-		bq, _, err := v.open(ctx, v.sessionLog(s.principal.ClientID, sub.ID), queueSpec{
+		bq, err := v.open(ctx, v.sessionLog(s.principal.ClientID, sub.ID), queueSpec{
 			kind: "session", name: s.principal.ClientID + ":" + sub.Filter, filter: sub.Filter,
 			config: QueueConfig{MaxLength: s.b.o.Limits.SessionQueue, Overflow: "drop_head", MaxDeliveries: -1, DeadLetter: noDLQ},
 		})

@@ -83,14 +83,14 @@ func (v *vhost) lookup(id engine.LogID) *boundQueue {
 }
 
 // open returns the queue with this id, made by spec when it is not there yet.
-func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *boundQueue, existed bool, err error) {
+func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *boundQueue, err error) {
 	if bq := v.lookup(id); bq != nil {
-		return bq, true, nil
+		return bq, nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if bq := v.queues[id]; bq != nil {
-		return bq, true, nil
+		return bq, nil
 	}
 	bq = &boundQueue{v: v, id: id, kind: spec.kind, name: spec.name, filter: spec.filter, durable: spec.durable}
 	cfg := spec.config
@@ -102,19 +102,20 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		Dead: func(r engine.Record, attempts int, reason string) []engine.Op {
 			return v.deadLetter(bq, cfg, r, attempts, reason)
 		},
+		Undo:    v.unreserve,
 		Group:   messageGroup,
 		Dropped: v.b.stats.dropped,
 		Idle:    func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("open queue %s: %w", spec.name, engineErr(err))
+		return nil, fmt.Errorf("open queue %s: %w", spec.name, engineErr(err))
 	}
 	v.queues[id] = bq
 	if spec.filter != "" {
 		bq.entry = &entry{queue: bq}
 		v.index.Add(spec.filter, bq.entry)
 	}
-	return bq, false, nil
+	return bq, nil
 }
 
 // queueSpec says how to make a queue.
@@ -221,7 +222,7 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 		if owner == nil {
 			return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", dest, ErrNotFound)
 		}
-		bq, _, err := v.open(ctx, id, queueSpec{kind: "temp", name: dest, config: QueueConfig{
+		bq, err := v.open(ctx, id, queueSpec{kind: "temp", name: dest, config: QueueConfig{
 			MaxLength: v.b.o.Limits.SessionQueue, Overflow: "reject", DeadLetter: "none",
 		}})
 		return bq, err
@@ -230,7 +231,7 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 	if strings.HasPrefix(dest, "queue/"+dlqPrefix) {
 		cfg.DeadLetter, cfg.MaxDeliveries = noDLQ, -1
 	}
-	bq, _, err := v.open(ctx, id, queueSpec{kind: "queue", name: dest, durable: true, config: cfg})
+	bq, err := v.open(ctx, id, queueSpec{kind: "queue", name: dest, durable: true, config: cfg})
 	return bq, err
 }
 
@@ -266,6 +267,20 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 		return nil
 	}
 	return []engine.Op{{Kind: engine.Append, Logs: []engine.LogID{dlq.id}, Msg: em}}
+}
+
+// unreserve takes back the room that ops were to fill, whose batch failed.
+func (v *vhost) unreserve(ops []engine.Op) {
+	for _, op := range ops {
+		if op.Kind != engine.Append {
+			continue
+		}
+		for _, id := range op.Logs {
+			if bq := v.lookup(id); bq != nil {
+				bq.q.Unreserve(len(op.Msg.Body))
+			}
+		}
+	}
 }
 
 // messageGroup reads the group of JMS: JMSXGroupID, and JMSXGroupSeq -1 that closes it.

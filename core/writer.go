@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 // goroutine exists only while there is something to write: an idle session costs none.
 type writer struct {
 	s       *Session
+	start   func() // is run: made once, so that starting the goroutine allocates nothing
 	state   atomic.Int32
 	closing atomic.Bool
 	stopped chan struct{}
@@ -28,7 +30,7 @@ const (
 // kick makes sure that what was just queued is worked off.
 func (w *writer) kick() {
 	if w.state.Load() == idle && w.state.CompareAndSwap(idle, running) {
-		go w.run() // stop waits for it
+		go w.start() // stop waits for it
 	}
 }
 
@@ -99,9 +101,20 @@ func (s *Session) flush() {
 	}
 }
 
+// panicked ends the session whose protocol has panicked in the writer's goroutine; no other one suffers.
+func (s *Session) panicked(r any) {
+	s.b.log.Error("panic while writing to a client", "client", s.principal.ClientID, "panic", r, "stack", string(debug.Stack()))
+	s.end(ErrInternal)
+}
+
 // write hands deliveries to the protocol, without those that have expired, and settles those that
 // are settled by being written.
 func (s *Session) write(ds []Delivery) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked(r)
+		}
+	}()
 	ds = s.fresh(ds)
 	if len(ds) == 0 {
 		return
@@ -126,7 +139,8 @@ func (s *Session) write(ds []Delivery) {
 	s.settleWritten(ds)
 }
 
-// fresh leaves out direct deliveries that expired while they waited; queues look after their own.
+// fresh leaves out deliveries that expired while they waited: queues get theirs back, to do with them as
+// they are told.
 func (s *Session) fresh(ds []Delivery) []Delivery {
 	expires := false
 	for i := range ds {
@@ -139,10 +153,19 @@ func (s *Session) fresh(ds []Delivery) []Delivery {
 		return ds
 	}
 	now := time.Now()
+	dropped := 0
 	kept := slices.DeleteFunc(ds, func(d Delivery) bool {
-		return d.Message != nil && d.source == nil && d.expired(now)
+		switch {
+		case d.Message == nil || !d.expired(now):
+			return false
+		case d.source == nil:
+			dropped++
+		case !d.source.sub.Load().Browse:
+			s.giveBack(&d)
+		}
+		return true
 	})
-	s.b.stats.dropped(ErrExpired.ID(), len(ds)-len(kept))
+	s.b.stats.dropped(ErrExpired.ID(), dropped)
 	return kept
 }
 

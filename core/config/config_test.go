@@ -203,10 +203,10 @@ func TestErrors(t *testing.T) {
 		},
 		{
 			name: "unknown keys",
-			file: "main:\n  nmae: x\n  zzzzzzzz: 1\n  sub: {dept: 1}\nthing: {a: 1}\nthings:\n  first: {url: a, depth: 1}\n  second: {uri: blue, dept: 1}\nmax_size: 1\nmain_name: x\n",
+			file: "main:\n  naem: x\n  zzzzzzzz: 1\n  sub: {dept: 1}\nthing: {a: 1}\nthings:\n  first: {url: a, depth: 1}\n  second: {uri: blue, dept: 1}\nmax_size: 1\nmain_name: x\n",
 			want: []string{
 				`main.sub.dept: unknown key, did you mean main.sub.depth? (wye.yaml:4)`,
-				`main.nmae: unknown key, did you mean main.name? (wye.yaml:2)`,
+				`main.naem: unknown key, did you mean main.name? (wye.yaml:2)`,
 				`main.zzzzzzzz: unknown key, known here: count, extra, hosts, level, max_size, name, on, password, ratio, rules, small, sub, users, wait (wye.yaml:3)`,
 				`things.first.depth: unknown key, did you mean things.second.depth? (wye.yaml:7)`,
 				`things.first.url: unknown key, did you mean things.first.uri? (wye.yaml:7)`,

@@ -32,7 +32,7 @@ func Describe(file string) (func(key string) string, error) {
 
 // gather notes the comments of n and of what is below it.
 func gather(texts map[string]string, n *yaml.Node, key string) {
-	switch n.Kind {
+	switch n.Kind { //nolint:exhaustive // the others hold nothing
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k := join(key, n.Content[i].Value)

@@ -20,6 +20,9 @@ func (d *decoder) reject(parent string, rest map[string]any, siblings []string) 
 	}
 }
 
+// maxKey is more than the letters of any key.
+const maxKey = 1000
+
 // explain says which key may have been meant: the nearest beside it, else one of that name
 // elsewhere, else one spelled almost so.
 func (d *decoder) explain(u unknownKey) error {
@@ -30,15 +33,14 @@ func (d *decoder) explain(u unknownKey) error {
 	if name := nearest(u.name, u.siblings); name != "" {
 		return fmt.Errorf("%s: unknown key, did you mean %s?%s", key, join(u.parent, name), from)
 	}
+	best, least := "", len(key)+maxKey
 	for _, known := range d.known {
-		if last(known) == u.name {
-			return fmt.Errorf("%s: unknown key, did you mean %s?%s", key, known, from)
+		if n := distance(key, known); n < least && (n <= 2 || last(known) == u.name) {
+			best, least = known, n
 		}
 	}
-	for _, known := range d.known {
-		if distance(key, known) <= 2 {
-			return fmt.Errorf("%s: unknown key, did you mean %s?%s", key, known, from)
-		}
+	if best != "" {
+		return fmt.Errorf("%s: unknown key, did you mean %s?%s", key, best, from)
 	}
 	siblings := slices.Compact(slices.Sorted(slices.Values(u.siblings)))
 	return fmt.Errorf("%s: unknown key, known here: %s%s", key, strings.Join(siblings, ", "), from)

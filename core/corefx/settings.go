@@ -59,8 +59,9 @@ type QueueSettings []core.QueuePolicy
 func (s QueueSettings) Validate() error {
 	var errs []error
 	for i, p := range s {
-		if err := destination.CheckFilter("queue/" + p.Match); err != nil {
-			errs = append(errs, fmt.Errorf("%d.match: %w", i, err))
+		// The wildcards are those of topics; queues have none.
+		if err := destination.CheckFilter("topic/" + p.Match); err != nil {
+			errs = append(errs, fmt.Errorf("%d.match: must be a filter such as orders/#, is %q", i, p.Match))
 		}
 		c := p.Config
 		if c.MaxDeliveries < -1 {

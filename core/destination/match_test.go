@@ -154,8 +154,13 @@ func FuzzCheck(f *testing.F) {
 
 func FuzzMatch(f *testing.F) {
 	for _, s := range [][2]string{
-		{"topic/a/b", "topic/a/b"}, {"topic/a/#", "topic/a"}, {"topic/#/a/#/b", "topic/x/a/a/b/c/b"},
-		{"topic/+/x", "topic/$SYS/x"}, {"queue/a", "queue/a"}, {"topic/#/#/#", "topic/a"}, {"topic/+/#/+", "topic//"},
+		{"topic/a/b", "topic/a/b"},
+		{"topic/a/#", "topic/a"},
+		{"topic/#/a/#/b", "topic/x/a/a/b/c/b"},
+		{"topic/+/x", "topic/$SYS/x"},
+		{"queue/a", "queue/a"},
+		{"topic/#/#/#", "topic/a"},
+		{"topic/+/#/+", "topic//"},
 	} {
 		f.Add(s[0], s[1])
 	}

@@ -87,10 +87,7 @@ func confirms(t *testing.T, s *Suite) {
 		t.Fatal(err)
 	}
 	c := e.connect()
-	cf, ok := c.Client.(Confirmer)
-	if !ok {
-		t.Fatal("the Client is no Confirmer: implement it, or say in Suite.Missing why there are no Confirms")
-	}
+	cf := c.confirmer()
 	publish := func() <-chan error {
 		result := make(chan error, 1)
 		go func() { result <- cf.PublishConfirmed("topic/kit/a", []byte("x")) }()
@@ -119,4 +116,13 @@ func confirms(t *testing.T, s *Suite) {
 	disk.Fail(nil)
 	synctest.Wait()
 	keeper.Nothing(t)
+}
+
+func (c *conn) confirmer() Confirmer {
+	c.e.t.Helper()
+	cf, ok := c.Client.(Confirmer)
+	if !ok {
+		c.e.t.Fatal("the Client is no Confirmer: implement it, or say in Suite.Missing why there are no Confirms")
+	}
+	return cf
 }

@@ -71,8 +71,8 @@ func peerCloses(t *testing.T, s *Suite) {
 	if err := leave("the connection breaks", false, (*Peer).Abort); err == nil && !s.Pipe.Stream {
 		t.Error("the connection breaks: ServeConn returned nil, want an error")
 	}
-	leave("the peer closes before the login", true, (*Peer).Close)
-	leave("the connection breaks before the login", true, (*Peer).Abort)
+	_ = leave("the peer closes before the login", true, (*Peer).Close)
+	_ = leave("the connection breaks before the login", true, (*Peer).Abort)
 	others.exchange()
 }
 
@@ -108,8 +108,8 @@ func shutdown(t *testing.T, s *Suite) {
 	idle.mark()
 	busy.mark()
 	e.stop()
-	idle.end("shutdown", soon, core.ErrShutdown)
-	busy.end("shutdown", soon, core.ErrShutdown)
+	idle.end("shutdown", core.ErrShutdown)
+	busy.end("shutdown", core.ErrShutdown)
 	if _, err, ok := early.peer.Closed(soon); !ok || !errors.Is(err, core.ErrShutdown) {
 		t.Errorf("shutdown before the login: ServeConn returned %v (has returned: %v), want an error that wraps ErrShutdown", err, ok)
 	}
@@ -137,7 +137,7 @@ func takeover(t *testing.T, s *Suite) {
 	old.mark()
 	began := time.Now()
 	e.plain(core.Login{ClientID: id})
-	old.end("taken over by a session of the core", soon, core.ErrTakenOver)
+	old.end("taken over by a session of the core", core.ErrTakenOver)
 	if waited := time.Since(began); waited > soon/2 {
 		t.Errorf("the new session had to wait %s for the old one", waited)
 	}
@@ -153,7 +153,7 @@ func takeover(t *testing.T, s *Suite) {
 	if err := second.Connect(Login{ClientID: "kit"}); err != nil {
 		t.Fatalf("connect with a client id that is in use: %v", err)
 	}
-	first.end("taken over", soon, core.ErrTakenOver)
+	first.end("taken over", core.ErrTakenOver)
 	second.subscribe("topic/kit/b")
 	second.publish("topic/kit/b", []byte("x"))
 	second.expect("topic/kit/b", []byte("x"))

@@ -236,7 +236,7 @@ func (c *conn) quiet() {
 // ended adds why the broker has closed to err.
 func (c *conn) ended(err error) error {
 	if _, why, ok := c.peer.Closed(0); ok {
-		return fmt.Errorf("%w (ServeConn has returned %v)", err, why)
+		return fmt.Errorf("%w (ServeConn has returned %w)", err, why)
 	}
 	return err
 }
@@ -244,14 +244,14 @@ func (c *conn) ended(err error) error {
 // mark begins to look whether the peer is told something.
 func (c *conn) mark() { c.told = c.peer.told() }
 
-// end waits for the end of the connection, which must come within limit with an error that wraps want
+// end waits for the end of the connection, which must come soon with an error that wraps want
 // (nil: any, if not nil), and fails the check unless the peer was told why since mark.
-func (c *conn) end(what string, limit time.Duration, want error) {
+func (c *conn) end(what string, want error) {
 	c.e.t.Helper()
-	_, err, ok := c.peer.Closed(limit)
+	_, err, ok := c.peer.Closed(soon)
 	switch {
 	case !ok:
-		c.e.t.Fatalf("%s: %s: ServeConn has not returned after %s", c.id, what, limit)
+		c.e.t.Fatalf("%s: %s: ServeConn has not returned after %s", c.id, what, soon)
 	case err == nil:
 		c.e.t.Errorf("%s: %s: ServeConn returned nil, want an error", c.id, what)
 	case want != nil && !errors.Is(err, want):

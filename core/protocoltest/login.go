@@ -88,7 +88,7 @@ func refused(t *testing.T, s *Suite) {
 	e := newEnv(t, s, coretest.Authenticate(coretest.Deny))
 	c := e.dial()
 	_ = c.Connect(Login{}) // an error, if the protocol has a message for it
-	c.end("login refused", soon, core.ErrLogin)
+	c.end("login refused", core.ErrLogin)
 	if n := e.broker.Stats().Sessions; n != 0 {
 		t.Errorf("there are %d sessions after a refused login", n)
 	}
@@ -109,7 +109,7 @@ func credentials(t *testing.T, s *Suite) {
 		if err := c.Connect(l); err == nil {
 			t.Errorf("login as %+v: no error", l)
 		}
-		c.end(fmt.Sprintf("login as %+v", l), soon, core.ErrLogin)
+		c.end(fmt.Sprintf("login as %+v", l), core.ErrLogin)
 	}
 }
 
@@ -140,13 +140,22 @@ func denied(t *testing.T, s *Suite) {
 		plain.Nothing(t)
 		switch _, _, over := c.peer.Closed(0); {
 		case over:
-			c.end(what, soon, core.ErrDenied)
+			c.end(what, core.ErrDenied)
 		case err == nil && c.peer.told() == c.told:
 			t.Errorf("%s: the client was not told", what)
 		}
 	}
 	try("subscribe denied", func(c *conn) error { return c.Subscribe(secret) })
 	try("publish denied", func(c *conn) error { return c.Publish(readonly, []byte("x")) })
+	if _, ok := s.Missing[Confirms]; !ok {
+		try("confirmed publish denied", func(c *conn) error {
+			err := c.confirmer().PublishConfirmed(readonly, []byte("x"))
+			if err == nil && !e.lacks(Refusals) {
+				t.Error("a publish that is denied was confirmed")
+			}
+			return err
+		})
+	}
 	e.publish(plain, &core.Message{Destination: secret, Body: []byte("for few")})
 	plain.Next(t)
 	others.exchange()

@@ -3,6 +3,7 @@ package protocoltest
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 
@@ -116,7 +117,7 @@ func queue(t *testing.T, s *Suite) {
 		}
 	}
 	for i := range n {
-		if k := seen[fmt.Sprint(i)]; k != 1 {
+		if k := seen[strconv.Itoa(i)]; k != 1 {
 			t.Errorf("message %d was received %d times by the consumers of its queue, want once", i, k)
 		}
 	}

@@ -301,7 +301,7 @@ func (c *Peer) Done() <-chan struct{} { return c.p.finished }
 
 // Closed waits for Done and returns the close code that a WebSocket client sees and the error of
 // ServeConn. ok is false when timeout passed first.
-func (c *Peer) Closed(timeout time.Duration) (code int, err error, ok bool) {
+func (c *Peer) Closed(timeout time.Duration) (code int, err error, ok bool) { //nolint:revive // err is the subject, not a failure
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {

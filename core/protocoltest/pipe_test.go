@@ -179,7 +179,7 @@ func TestPipeReadErrors(t *testing.T) {
 				if !errors.Is(err, c.want) {
 					t.Errorf("read: %v, want %v", err, c.want)
 				}
-				if c.want == io.EOF || c.want == io.ErrUnexpectedEOF || name == "no login" {
+				if errors.Is(c.want, io.EOF) || errors.Is(c.want, io.ErrUnexpectedEOF) || name == "no login" {
 					return
 				}
 				if err := conn.WriteMessage(core.Text, []byte("goodbye")); err != nil {

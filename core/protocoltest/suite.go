@@ -49,6 +49,8 @@ const (
 	Redelivered Capability = "Redelivered"
 	// Confirms: the broker confirms what is published. Needs a [Confirmer].
 	Confirms Capability = "Confirms"
+	// Refusals: the broker can tell a publisher that it has refused a message.
+	Refusals Capability = "Refusals"
 	// Disconnect: clients say that they leave. Needs a [Disconnecter].
 	Disconnect Capability = "Disconnect"
 	// SplitFrames: a frame of the protocol may be split over several messages.
@@ -177,6 +179,6 @@ func (e *env) lacks(c Capability) bool {
 
 func known(c Capability) bool {
 	return slices.Contains([]Capability{
-		Goodbye, Credentials, ClientIDs, Queues, Headers, Acks, Redelivered, Confirms, Disconnect, SplitFrames, SharedMessages,
+		Goodbye, Credentials, ClientIDs, Queues, Headers, Acks, Redelivered, Confirms, Refusals, Disconnect, SplitFrames, SharedMessages,
 	}, c)
 }

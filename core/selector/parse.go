@@ -2,97 +2,111 @@ package selector
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
 // Bounds that keep hostile selectors cheap.
 const (
 	maxText  = 64 << 10
-	maxDepth = 200
+	maxDepth = 100
 	maxNodes = 5000
 )
 
-// Parse reads a selector. The error is a *SyntaxError.
+// Parse reads a selector. The error is a *SyntaxError. An empty text is one: who has no selector does not
+// call Parse.
 func Parse(text string) (*Selector, error) {
-	p := &parser{text: text}
+	p := &parser{lexer: lexer{text: text}}
 	if len(text) > maxText {
 		return nil, &SyntaxError{text, maxText, fmt.Sprintf("longer than %d bytes", maxText)}
+	}
+	for i, r := range text {
+		if r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)) {
+			return nil, &SyntaxError{text, i, "is not UTF-8"}
+		}
 	}
 	p.next()
 	root := p.or()
 	if p.err == nil && p.tok.kind != tokEnd {
 		p.fail("unexpected " + p.tok.describe())
 	}
+	p.condition(root)
 	if p.err != nil {
 		return nil, p.err
 	}
-	return &Selector{root: root, text: text}, nil
-}
-
-type tokenKind uint8
-
-const (
-	tokEnd tokenKind = iota
-	tokName
-	tokKeyword
-	tokString
-	tokNumber
-	tokSymbol
-)
-
-type token struct {
-	kind tokenKind
-	text string // keywords in upper case
-	n    float64
-	pos  int
-}
-
-func (t token) describe() string {
-	switch t.kind {
-	case tokEnd:
-		return "end"
-	case tokString:
-		return "string '" + t.text + "'"
-	default:
-		return strconv.Quote(t.text)
-	}
+	return &Selector{root: root.node, text: text}, nil
 }
 
 // parser is a recursive descent over OR, AND, NOT, comparison, sum, product, sign, primary.
 type parser struct {
-	text  string
-	at    int
-	tok   token
-	err   error
-	depth int
-	nodes int
+	lexer
+	depth, nodes, searched int
 }
 
-func (p *parser) fail(msg string) { p.failAt(p.tok.pos, msg) }
+// operand is a part of the tree and what is known about it.
+type operand struct {
+	node node
+	typ  operandType
+	pos  int
+}
 
-func (p *parser) failAt(pos int, msg string) {
-	if p.err == nil {
-		p.err = &SyntaxError{p.text, pos, msg}
+type operandType uint8
+
+const (
+	anything   operandType = iota // a name: known only when a message is there
+	difference                    // a-b: a name, or the difference
+	aNumber
+	aString
+	aCondition
+)
+
+func (t operandType) String() string {
+	switch t {
+	case aNumber:
+		return "a number"
+	case aString:
+		return "a string"
+	case aCondition:
+		return "a condition"
+	default:
+		return "a name"
 	}
-	p.tok = token{kind: tokEnd, pos: len(p.text)}
-	p.at = len(p.text)
 }
 
-// enter bounds depth and size; false: give up.
-func (p *parser) enter() bool {
-	p.depth++
-	p.nodes++
-	if p.depth > maxDepth || p.nodes > maxNodes {
+// count bounds the size; each operation and each member of a list counts.
+func (p *parser) count() {
+	if p.nodes++; p.nodes > maxNodes {
 		p.fail("the expression is too large")
-		return false
 	}
-	return p.err == nil
 }
 
-func (p *parser) leave() { p.depth-- }
+// condition refuses what has no truth value.
+func (p *parser) condition(x operand) node {
+	if x.typ == aNumber || x.typ == aString {
+		p.failAt(x.pos, "expected a condition, found "+x.typ.String())
+	}
+	return x.node
+}
+
+// numeric refuses what is no number.
+func (p *parser) numeric(x operand) node {
+	switch x.typ {
+	case difference:
+		p.failAt(x.pos, `here '-' could be part of a name or an operator; put the name in double quotes, or spaces around the '-'`)
+	case aString, aCondition:
+		p.failAt(x.pos, "expected a number, found "+x.typ.String())
+	case anything, aNumber:
+	}
+	return x.node
+}
+
+// ordered refuses what cannot be less or greater.
+func (p *parser) ordered(x operand) node {
+	if x.typ == aString || x.typ == aCondition {
+		p.failAt(x.pos, x.typ.String()+" has no order; compare it with = or <>")
+	}
+	return x.node
+}
 
 func (p *parser) keyword(w string) bool {
 	if p.tok.kind == tokKeyword && p.tok.text == w {
@@ -102,8 +116,10 @@ func (p *parser) keyword(w string) bool {
 	return false
 }
 
+func (p *parser) isSymbol(s string) bool { return p.tok.kind == tokSymbol && p.tok.text == s }
+
 func (p *parser) symbol(s string) bool {
-	if p.tok.kind == tokSymbol && p.tok.text == s {
+	if p.isSymbol(s) {
 		p.next()
 		return true
 	}
@@ -116,69 +132,33 @@ func (p *parser) want(ok bool, what string) {
 	}
 }
 
-func (p *parser) or() node {
-	if !p.enter() {
-		return &literal{}
+func (p *parser) or() operand  { return p.logic("OR", (*parser).and) }
+func (p *parser) and() operand { return p.logic("AND", (*parser).not) }
+
+func (p *parser) logic(word string, term func(*parser) operand) operand {
+	first := term(p)
+	if p.tok.kind != tokKeyword || p.tok.text != word {
+		return first
 	}
-	defer p.leave()
-	left := p.and()
-	for p.keyword("OR") {
-		p.nodes++
-		left = &logic{false, left, p.and()}
+	terms := []node{p.condition(first)}
+	for p.keyword(word) {
+		p.count()
+		terms = append(terms, p.condition(term(p)))
 	}
-	return left
+	return operand{&logic{word == "AND", terms}, aCondition, first.pos}
 }
 
-func (p *parser) and() node {
-	left := p.not()
-	for p.keyword("AND") {
-		p.nodes++
-		left = &logic{true, left, p.not()}
-	}
-	return left
-}
-
-func (p *parser) not() node {
-	negated := false
+func (p *parser) not() operand {
+	pos, found, negated := p.tok.pos, false, false
 	for p.keyword("NOT") {
-		negated = !negated
+		found, negated = true, !negated
 	}
 	x := p.comparison()
-	if negated {
-		return &not{x}
+	if found {
+		p.count()
+		x = operand{negateIf(negated, p.condition(x)), aCondition, pos}
 	}
 	return x
-}
-
-func (p *parser) comparison() node {
-	left := p.sum()
-	if p.tok.kind == tokSymbol {
-		switch op := p.tok.text; op {
-		case "=", "<>", "<", "<=", ">", ">=":
-			p.next()
-			p.nodes++
-			return &compare{op, left, p.sum()}
-		}
-	}
-	if p.keyword("IS") {
-		negated := p.keyword("NOT")
-		p.want(p.keyword("NULL"), "NULL")
-		return negateIf(negated, &isNull{left})
-	}
-	negated := p.keyword("NOT")
-	switch {
-	case p.keyword("BETWEEN"):
-		lo := p.sum()
-		p.want(p.keyword("AND"), "AND")
-		return negateIf(negated, &between{left, lo, p.sum()})
-	case p.keyword("IN"):
-		return negateIf(negated, &in{left, p.list()})
-	case p.keyword("LIKE"):
-		return negateIf(negated, &like{left, p.pattern()})
-	case negated:
-		p.fail("expected BETWEEN, IN or LIKE after NOT, found " + p.tok.describe())
-	}
-	return left
 }
 
 func negateIf(negated bool, x node) node {
@@ -188,15 +168,69 @@ func negateIf(negated bool, x node) node {
 	return x
 }
 
+func (p *parser) comparison() operand {
+	left := p.sum()
+	result := func(x node) operand {
+		p.count()
+		return operand{x, aCondition, left.pos}
+	}
+	if op, ok := p.comparisonOp(); ok {
+		right := p.sum()
+		if !op.equality() {
+			p.ordered(left)
+			p.ordered(right)
+		}
+		return result(&compare{op, left.node, right.node})
+	}
+	if p.keyword("IS") {
+		negated := p.keyword("NOT")
+		p.want(p.keyword("NULL"), "NULL")
+		return result(negateIf(negated, &isNull{left.node}))
+	}
+	negated := p.keyword("NOT")
+	switch {
+	case p.keyword("BETWEEN"):
+		x, lo := p.ordered(left), p.ordered(p.sum())
+		p.want(p.keyword("AND"), "AND")
+		return result(negateIf(negated, &between{x, lo, p.ordered(p.sum())}))
+	case p.keyword("IN"):
+		return result(negateIf(negated, &in{left.node, p.list()}))
+	case p.keyword("LIKE"):
+		if left.typ == aNumber || left.typ == aCondition {
+			p.failAt(left.pos, "LIKE compares strings, this is "+left.typ.String())
+		}
+		return result(negateIf(negated, &like{left.node, p.pattern()}))
+	case negated:
+		p.fail("expected BETWEEN, IN or LIKE after NOT, found " + p.tok.describe())
+	}
+	return left
+}
+
+func (p *parser) comparisonOp() (comparison, bool) {
+	if p.tok.kind != tokSymbol {
+		return 0, false
+	}
+	for op, text := range [...]string{equal: "=", unequal: "<>", less: "<", lessOrEqual: "<=", greater: ">", greaterOrEqual: ">="} {
+		if p.symbol(text) {
+			return comparison(op), true
+		}
+	}
+	return 0, false
+}
+
+// list reads the strings and numbers of IN.
 func (p *parser) list() (list []Value) {
 	p.want(p.symbol("("), "(")
 	for p.err == nil {
-		p.nodes++
-		switch p.tok.kind {
-		case tokString:
+		p.count()
+		minus := p.symbol("-")
+		switch {
+		case p.tok.kind == tokString && !minus:
 			list = append(list, String(p.tok.text))
-		case tokNumber:
-			list = append(list, Number(p.tok.n))
+		case p.tok.kind == tokNumber && minus:
+			list = append(list, (&negate{&literal{p.tok.num}}).eval(nil))
+		case p.tok.kind == tokNumber:
+			list = append(list, p.tok.num)
 		default:
 			p.fail("expected a string or number, found " + p.tok.describe())
 			return nil
@@ -210,7 +244,8 @@ func (p *parser) list() (list []Value) {
 	return list
 }
 
-func (p *parser) pattern() []element {
+// pattern reads what follows LIKE.
+func (p *parser) pattern() pattern {
 	if p.tok.kind != tokString {
 		p.fail("expected a string after LIKE, found " + p.tok.describe())
 		return nil
@@ -226,219 +261,112 @@ func (p *parser) pattern() []element {
 		escape, _ = utf8.DecodeRuneInString(p.tok.text)
 		p.next()
 	}
-	var out []element
-	escaped := false
-	for _, r := range text {
-		switch {
-		case escaped:
-			out = append(out, element{r: r})
-			escaped = false
-		case r == escape:
-			escaped = true
-		case r == '%' || r == '_':
-			out = append(out, element{wild: byte(r)})
-		default:
-			out = append(out, element{r: r})
-		}
-	}
-	if escaped {
+	out, ok := newPattern(text, escape)
+	if !ok {
 		p.failAt(pos, "the pattern ends with its escape character")
+	}
+	for range len(out) - 1 { // each part is a pass
+		p.count()
+	}
+	if p.searched += out.searched(); p.searched > maxSearched {
+		p.failAt(pos, fmt.Sprintf("more than %d characters in parts of patterns that have a '_' and stand between two '%%'", maxSearched))
 	}
 	return out
 }
 
-func (p *parser) sum() node {
-	left := p.product()
-	for p.tok.kind == tokSymbol && (p.tok.text == "+" || p.tok.text == "-") {
+func (p *parser) sum() operand     { return p.arith("+", "-", (*parser).product) }
+func (p *parser) product() operand { return p.arith("*", "/", (*parser).sign) }
+
+func (p *parser) arith(a, b string, term func(*parser) operand) operand {
+	first := term(p)
+	if !p.isSymbol(a) && !p.isSymbol(b) {
+		return first
+	}
+	out := &arith{first: p.numeric(first)}
+	for p.isSymbol(a) || p.isSymbol(b) {
 		op := p.tok.text[0]
 		p.next()
-		p.nodes++
-		left = &arith{op, left, p.product()}
+		p.count()
+		out.steps = append(out.steps, step{op, p.numeric(term(p))})
 	}
-	return left
+	return operand{out, aNumber, first.pos}
 }
 
-func (p *parser) product() node {
-	left := p.sign()
-	for p.tok.kind == tokSymbol && (p.tok.text == "*" || p.tok.text == "/") {
-		op := p.tok.text[0]
-		p.next()
-		p.nodes++
-		left = &arith{op, left, p.sign()}
-	}
-	return left
-}
-
-func (p *parser) sign() node {
-	minus := false
-	for p.tok.kind == tokSymbol && (p.tok.text == "+" || p.tok.text == "-") {
-		minus = minus != (p.tok.text == "-")
+func (p *parser) sign() operand {
+	pos, found, minus := p.tok.pos, false, false
+	for p.isSymbol("+") || p.isSymbol("-") {
+		found, minus = true, minus != p.isSymbol("-")
 		p.next()
 	}
 	x := p.primary()
-	if minus {
-		return &negate{x}
+	if found {
+		p.count()
+		x = operand{p.numeric(x), aNumber, pos}
+		if minus {
+			x.node = &negate{x.node}
+		}
 	}
 	return x
 }
 
-func (p *parser) primary() node {
-	if !p.enter() {
-		return &literal{}
-	}
-	defer p.leave()
+func (p *parser) primary() operand {
+	p.count()
 	t := p.tok
 	switch t.kind {
 	case tokString:
 		p.next()
-		return &literal{String(t.text)}
+		return operand{&literal{String(t.text)}, aString, t.pos}
 	case tokNumber:
 		p.next()
-		return &literal{Number(t.n)}
+		return operand{&literal{t.num}, aNumber, t.pos}
 	case tokName:
 		p.next()
-		return &name{t.text}
+		return operand{&name{t.text}, anything, t.pos}
+	case tokDashed:
+		p.next()
+		return dashedName(t)
 	case tokKeyword:
 		if t.text == "TRUE" || t.text == "FALSE" {
 			p.next()
-			return &literal{Bool(t.text == "TRUE")}
+			return operand{&literal{Bool(t.text == "TRUE")}, aCondition, t.pos}
 		}
 	case tokSymbol:
-		if p.symbol("(") {
-			x := p.or()
-			p.want(p.symbol(")"), ")")
-			return x
+		if t.text == "(" {
+			return p.parentheses()
 		}
 	case tokEnd:
 	}
 	p.fail("expected a name, a literal or (, found " + t.describe())
-	return &literal{}
+	return operand{node: &literal{}, pos: t.pos}
 }
 
-var keywords = map[string]bool{
-	"AND": true, "OR": true, "NOT": true, "BETWEEN": true, "IN": true, "LIKE": true, "ESCAPE": true,
-	"IS": true, "NULL": true, "TRUE": true, "FALSE": true,
+func (p *parser) parentheses() operand {
+	if p.depth++; p.depth > maxDepth {
+		p.fail(fmt.Sprintf("nested deeper than %d", maxDepth))
+		return operand{node: &literal{}}
+	}
+	p.next()
+	x := p.or()
+	p.want(p.symbol(")"), ")")
+	p.depth--
+	if x.typ == difference { // between parentheses both readings are one operand
+		x.typ = anything
+	}
+	return x
 }
 
-func (p *parser) next() {
-	for p.at < len(p.text) && strings.IndexByte(" \t\r\n\f", p.text[p.at]) >= 0 {
-		p.at++
-	}
-	p.tok = token{pos: p.at}
-	if p.at == len(p.text) {
-		return
-	}
-	rest := p.text[p.at:]
-	r, _ := utf8.DecodeRuneInString(rest)
-	switch {
-	case r == '\'' || r == '"':
-		p.quoted(byte(r))
-	case r >= '0' && r <= '9' || r == '.' && len(rest) > 1 && rest[1] >= '0' && rest[1] <= '9':
-		p.number(rest)
-	case nameStart(r):
-		p.name(rest)
-	default:
-		p.operator(rest)
-	}
-}
-
-// quoted reads a string, or between double quotes a name that may hold anything.
-func (p *parser) quoted(quote byte) {
-	start := p.at
-	var b strings.Builder
-	for i := p.at + 1; i < len(p.text); i++ {
-		if p.text[i] != quote {
-			b.WriteByte(p.text[i])
-			continue
-		}
-		if i+1 < len(p.text) && p.text[i+1] == quote { // doubled: one of them
-			b.WriteByte(quote)
-			i++
-			continue
-		}
-		p.at = i + 1
-		p.tok = token{kind: tokString, text: b.String(), pos: start}
-		if quote == '"' {
-			p.tok.kind = tokName
-		}
-		return
-	}
-	p.failAt(start, "the quote is not closed")
-}
-
-func (p *parser) number(rest string) {
-	n := 0
-	for n < len(rest) {
-		c := rest[n]
-		exponent := (c == '+' || c == '-') && n > 0 && (rest[n-1] == 'e' || rest[n-1] == 'E') && !strings.HasPrefix(rest, "0x")
-		if c != '.' && !exponent && !(c < utf8.RuneSelf && (unicode.IsDigit(rune(c)) || unicode.IsLetter(rune(c)))) {
-			break
-		}
-		n++
-	}
-	text := rest[:n]
-	value, err := parseNumber(text)
-	if err != nil {
-		p.failAt(p.at, strconv.Quote(text)+" is not a number")
-		return
-	}
-	p.tok = token{kind: tokNumber, text: text, n: value, pos: p.at}
-	p.at += n
-}
-
-// parseNumber knows the literals of Java: suffixes L, F and D, hexadecimal and octal integers.
-func parseNumber(text string) (float64, error) {
-	lower := strings.ToLower(text)
-	if strings.HasPrefix(lower, "0x") {
-		n, err := strconv.ParseUint(strings.TrimSuffix(lower[2:], "l"), 16, 64)
-		return float64(n), err
-	}
-	trimmed := strings.TrimRight(lower, "lfd")
-	if len(lower)-len(trimmed) > 1 || strings.ContainsAny(trimmed, "_xpin") {
-		return 0, strconv.ErrSyntax
-	}
-	if len(trimmed) > 1 && trimmed[0] == '0' && !strings.ContainsAny(trimmed, ".e89") {
-		n, err := strconv.ParseUint(trimmed, 8, 64)
-		return float64(n), err
-	}
-	return strconv.ParseFloat(trimmed, 64)
-}
-
-func nameStart(r rune) bool {
-	return r == '_' || r == '$' || r != utf8.RuneError && unicode.IsLetter(r)
-}
-
-// name reads a keyword or an identifier: that of Java, and '.', ':' and '-' between letters, because headers are called
-// "content-type". "a-b" is a header, "a - b" a difference.
-func (p *parser) name(rest string) {
-	n := 0
-	for i, r := range rest {
-		joins := (r == '-' || r == '.' || r == ':') && i+1 < len(rest) && nameStart(rune(rest[i+1]))
-		if i > 0 && !nameStart(r) && !unicode.IsDigit(r) && !joins {
-			break
-		}
-		n = i + utf8.RuneLen(r)
-	}
-	text := rest[:n]
-	p.tok = token{kind: tokName, text: text, pos: p.at}
-	if up := strings.ToUpper(text); keywords[up] {
-		p.tok.kind, p.tok.text = tokKeyword, up
-	}
-	p.at += n
-}
-
-func (p *parser) operator(rest string) {
-	for _, op := range []string{"<>", "<=", ">=", "!=", "=", "<", ">", "(", ")", ",", "+", "-", "*", "/"} {
-		if strings.HasPrefix(rest, op) {
-			text := op
-			if op == "!=" {
-				text = "<>"
-			}
-			p.tok = token{kind: tokSymbol, text: text, pos: p.at}
-			p.at += len(op)
-			return
+// dashedName makes the two readings of a-b.
+func dashedName(t token) operand {
+	var diff *arith
+	for word := range strings.SplitSeq(t.text, "-") {
+		switch {
+		case keyword(word) != "": // a-in is no difference
+			return operand{&name{t.text}, anything, t.pos}
+		case diff == nil:
+			diff = &arith{first: &name{word}}
+		default:
+			diff.steps = append(diff.steps, step{'-', &name{word}})
 		}
 	}
-	_, size := utf8.DecodeRuneInString(rest)
-	p.failAt(p.at, "unexpected character "+strconv.Quote(rest[:size]))
+	return operand{&dashed{t.text, diff}, difference, t.pos}
 }

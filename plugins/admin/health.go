@@ -3,7 +3,7 @@ package admin
 import (
 	"fmt"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // it also registers with http.DefaultServeMux, which nobody here serves
+	"net/http/pprof" // also registers with http.DefaultServeMux, which nobody here serves
 )
 
 // pprofPolicy lets the index of profiles have the style that is written into it.

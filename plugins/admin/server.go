@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Ser
 	if err := cfg.Validate(section); err != nil {
 		return nil, err
 	}
-	t, err := newTable(append(ownRoutes(cfg, ready), routes...))
+	t, err := newTable(slices.Concat(routes, ownRoutes(cfg, ready)))
 	if err != nil {
 		return nil, err
 	}

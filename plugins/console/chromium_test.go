@@ -25,15 +25,20 @@ import (
 // tested otherwise.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
-	path := os.Getenv("CHROME_BIN")
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if path != "" {
+	names := []string{"chromium", "chromium-browser", "google-chrome", "chrome"}
+	if name := os.Getenv("CHROME_BIN"); name != "" {
+		names = []string{name}
+	}
+	var path string
+	for _, name := range names {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
 			break
 		}
-		path, _ = exec.LookPath(name)
 	}
 	if path == "" {
-		t.Fatal("no Chromium: install it (on Debian: apt-get install chromium) or say in CHROME_BIN where it is")
+		t.Fatalf("no browser (%s): install Chromium (on Debian: apt-get install chromium) or say in CHROME_BIN where it is",
+			strings.Join(names, ", "))
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),

@@ -67,7 +67,8 @@ func TestConfig(t *testing.T) {
 	}{
 		{"none", nil, `{"version":"1.2.3","listeners":[]}`},
 		{
-			"two", []console.Listener{{"websocket", "ws://127.0.0.1:61614", []string{"stomp", "mqtt"}}, {"mqtt", "tcp://127.0.0.1:1883", []string{"mqtt"}}},
+			"two",
+			[]console.Listener{{"websocket", "ws://127.0.0.1:61614", []string{"stomp", "mqtt"}}, {"mqtt", "tcp://127.0.0.1:1883", []string{"mqtt"}}},
 			`{"version":"1.2.3","listeners":[{"name":"websocket","url":"ws://127.0.0.1:61614","protocols":["stomp","mqtt"]},` +
 				`{"name":"mqtt","url":"tcp://127.0.0.1:1883","protocols":["mqtt"]}]}`,
 		},

@@ -46,7 +46,7 @@ func NewCollector(cfg Config, source Source) *Collector {
 
 	c.connections = gauge("connections", "Open connections, logged in or not.", "listener", "transport")
 	c.accepted = counter("connections_accepted_total", "Connections that were served.", "listener", "transport")
-	c.ended = counter("connections_ended_total", "Connections that are over, logged in or not, by reason id.", "listener", "transport", "reason")
+	c.ended = counter("connections_ended_total", "Connections that are over or were refused, by reason id.", "listener", "transport", "reason")
 	c.receivedBytes = counter("received_bytes_total", "Bytes received from clients.", "listener", "transport")
 	c.sentBytes = counter("sent_bytes_total", "Bytes sent to clients.", "listener", "transport")
 

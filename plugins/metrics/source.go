@@ -23,7 +23,7 @@ type Listener struct {
 	Open int
 	// Accepted counts connections that were served.
 	Accepted uint64
-	// Ended counts those that are over, by reason id.
+	// Ended counts by reason id: those that are over, and those that never came to be.
 	Ended map[string]uint64
 	// ReceivedBytes and SentBytes count what has passed, as the transport sees it.
 	ReceivedBytes, SentBytes uint64

@@ -15,9 +15,11 @@ type client struct{ *protocoltest.Peer }
 
 func (c client) Connect(protocoltest.Login) error { return nil }
 func (c client) Subscribe(filter string) error    { return c.Send(core.Text, []byte("SUB "+filter)) }
+
 func (c client) Publish(dest string, body []byte) error {
 	return c.Send(core.Text, []byte("PUB "+dest+" "), body)
 }
+
 func (c client) Receive(timeout time.Duration) (protocoltest.Delivery, error) {
 	_, msg, err := c.Peer.Receive(timeout)
 	dest, body, _ := strings.Cut(string(msg), " ")

@@ -191,7 +191,7 @@ func (r *receipt) write() {
 	if r.never {
 		return
 	}
-	kind := byte(packets.Puback << 4)
+	kind := packets.Puback << 4
 	if r.qos == 2 {
 		kind = packets.Pubrec << 4
 	}

@@ -176,7 +176,7 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 }
 
 func firstByte(qos byte, dup, retain bool) byte {
-	b := byte(packets.Publish<<4) | qos<<1
+	b := packets.Publish<<4 | qos<<1
 	if dup {
 		b |= 1 << 3
 	}

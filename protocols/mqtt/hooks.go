@@ -40,7 +40,7 @@ func (*hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet, 
 		f = p.publish(&pk)
 		pk = ignored
 	case packets.Puback:
-		f = p.puback(&pk)
+		p.puback(&pk)
 		pk = ignored
 	case packets.Pubrec:
 		f = p.pubrec(&pk)
@@ -49,7 +49,7 @@ func (*hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet, 
 		f = p.pubrel(&pk)
 		pk = ignored
 	case packets.Pubcomp:
-		f = p.pubcomp(&pk)
+		p.pubcomp(&pk)
 		pk = ignored
 	case packets.Subscribe:
 		f = p.subscribe(&pk)

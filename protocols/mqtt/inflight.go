@@ -221,11 +221,10 @@ func (f *inflight) load(id uint16, b []byte, subs map[string]*subscription) {
 }
 
 // puback works off PUBACK.
-func (p *peer) puback(pk *packets.Packet) *fault {
+func (p *peer) puback(pk *packets.Packet) {
 	if e, ok := p.out.finish(pk.PacketID, 1, false); ok {
 		p.complete(pk.PacketID, e, pk.ReasonCode)
 	}
-	return nil
 }
 
 // pubrec works off PUBREC.
@@ -247,11 +246,10 @@ func (p *peer) pubrec(pk *packets.Packet) *fault {
 }
 
 // pubcomp works off PUBCOMP.
-func (p *peer) pubcomp(pk *packets.Packet) *fault {
+func (p *peer) pubcomp(pk *packets.Packet) {
 	if e, ok := p.out.finish(pk.PacketID, 2, true); ok {
 		p.complete(pk.PacketID, e, codeSuccess) // whatever it says, the handshake is over
 	}
-	return nil
 }
 
 // complete settles a delivery that the client has answered.

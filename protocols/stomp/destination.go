@@ -54,9 +54,16 @@ const (
 // known lists the prefixes. None is the beginning of another.
 func known() [10]prefix {
 	return [...]prefix{
-		{"topic/", topic}, {"queue/", queue}, {"temp-queue/", tempQueue}, {"temp-topic/", tempTopic},
-		{"reply-queue/", foreignQueue}, {"remote-temp-queue/", foreignQueue}, {"remote-temp-topic/", foreignTopic},
-		{"amq/queue/", existing}, {"exchange/amq.topic/", topic}, {"dsub/", durableSub},
+		{"topic/", topic},
+		{"queue/", queue},
+		{"temp-queue/", tempQueue},
+		{"temp-topic/", tempTopic},
+		{"reply-queue/", foreignQueue},
+		{"remote-temp-queue/", foreignQueue},
+		{"remote-temp-topic/", foreignTopic},
+		{"amq/queue/", existing},
+		{"exchange/amq.topic/", topic},
+		{"dsub/", durableSub},
 	}
 }
 

@@ -2,6 +2,7 @@ package stomp
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -38,7 +39,7 @@ func (s *session) target(sub *subscription, p *place) *target {
 	if sub.id != "" {
 		t.head = frame.AppendHeader(t.head, s.version, "subscription", sub.id)
 	}
-	t.whole = frame.AppendHeader(t.head[:len(t.head):len(t.head)], s.version, "destination", p.written)
+	t.whole = frame.AppendHeader(slices.Clip(t.head), s.version, "destination", p.written)
 	v, r, sp := s.version, s.reader, p.spelling
 	r.temp = nil // shared headers outlive the session
 	t.key = sharedKey(v) + " " + string(r.dialect) + strconv.Itoa(int(sp.style)) + r.defaultKind + sp.prefix

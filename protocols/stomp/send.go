@@ -130,9 +130,10 @@ func (s *session) places(o *outgoing) ([]place, error) {
 	if o.fallback == "" && s.last.text == o.destination && s.last.text != "" {
 		return s.last.places[:], nil
 	}
-	places, err := s.reader.all(o.destination, false, o.fallback)
+	text := strings.Clone(o.destination) // a part of all headers, which it would keep alive
+	places, err := s.reader.all(text, false, o.fallback)
 	if err == nil && len(places) == 1 && o.fallback == "" {
-		s.last = cached{text: o.destination, places: [1]place{places[0]}}
+		s.last = cached{text: text, places: [1]place{places[0]}}
 	}
 	return places, err
 }

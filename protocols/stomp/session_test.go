@@ -356,9 +356,22 @@ func TestSniff(t *testing.T) {
 		prefix string
 		want   core.Verdict
 	}{
-		{"", core.More}, {"\n\r\n", core.More}, {"C", core.More}, {"CONNECT", core.More}, {"CONNECT\n", core.Yes}, {"\n\nCONNECT\r\n", core.Yes},
-		{"STOMP\naccept", core.Yes}, {"SEND\n", core.Yes}, {"SUBSCRIBE\nid", core.Yes}, {"UN", core.More}, {"CONNECT example.org:443 HTTP/1.1", core.No},
-		{"GET / HTTP/1.1", core.No}, {"\x10\x0c\x00\x04MQTT", core.No}, {"CONNECTED\n", core.No}, {"send\n", core.No}, {"\x16\x03\x01", core.No},
+		{"", core.More},
+		{"\n\r\n", core.More},
+		{"C", core.More},
+		{"CONNECT", core.More},
+		{"CONNECT\n", core.Yes},
+		{"\n\nCONNECT\r\n", core.Yes},
+		{"STOMP\naccept", core.Yes},
+		{"SEND\n", core.Yes},
+		{"SUBSCRIBE\nid", core.Yes},
+		{"UN", core.More},
+		{"CONNECT example.org:443 HTTP/1.1", core.No},
+		{"GET / HTTP/1.1", core.No},
+		{"\x10\x0c\x00\x04MQTT", core.No},
+		{"CONNECTED\n", core.No},
+		{"send\n", core.No},
+		{"\x16\x03\x01", core.No},
 	} {
 		if got := p.Sniff([]byte(c.prefix)); got != c.want {
 			t.Errorf("Sniff(%q) = %v, want %v", c.prefix, got, c.want)
@@ -396,4 +409,32 @@ func TestConfigValidate(t *testing.T) {
 	if _, err := stomp.New(nil, c, nil); err == nil || errors.Is(err, io.EOF) {
 		t.Error("New takes an invalid Config")
 	}
+}
+
+// A client id is one client, whatever it speaks. What another protocol's session keeps for it is still
+// there after a visit by STOMP.
+func TestKeptSessionOfAnotherProtocol(t *testing.T) {
+	bubble(t, func(t *testing.T, h *house) {
+		login := core.Login{Protocol: "other", ClientID: "x", Expiry: time.Hour}
+		other, err := h.broker.Connect(t.Context(), login, func([]core.Delivery) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = other.Subscribe(t.Context(), &core.Subscription{ID: "s", Filter: "topic/a", Durable: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = other.Close()
+		p := h.login("1.2", "client-id:x")
+		p.do("DISCONNECT")
+		p.ended(nil)
+		other, err = h.broker.Connect(t.Context(), login, func([]core.Delivery) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if subs, ok := other.Resumed(); !ok || len(subs) != 1 {
+			t.Errorf("resumed %v, %d subscriptions; want the one that was kept", ok, len(subs))
+		}
+		_ = other.Close()
+	})
 }

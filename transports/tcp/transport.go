@@ -41,6 +41,9 @@ func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
 // Name implements core.Transport.
 func (t *Transport) Name() string { return t.name }
 
+// Stats returns what the listener has counted. It may be called at any time.
+func (t *Transport) Stats() Stats { return t.hub.Stats() }
+
 // Addr returns the bound address, nil before Listen.
 func (t *Transport) Addr() net.Addr {
 	t.mu.Lock()
@@ -50,9 +53,6 @@ func (t *Transport) Addr() net.Addr {
 	}
 	return t.listener.Addr()
 }
-
-// Stats returns what the listener has counted. It may be called at any time.
-func (t *Transport) Stats() Stats { return t.hub.Stats() }
 
 // Listen implements core.Transport.
 func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
@@ -149,7 +149,7 @@ func (t *Transport) admit(nc net.Conn, h core.Handler) {
 	}
 	c := &conn{hub: &t.hub, h: h}
 	if t.tls != nil {
-		nc = tls.Server(nc, t.tls)
+		nc = wire.TLSServer(nc, t.tls)
 	}
 	c.Attach(&t.hub, nc, info)
 	c.nc = nc

@@ -27,8 +27,11 @@ func Parse(s string) (Line, error) {
 		lo, hi int
 		set    *uint64
 	}{
-		{"minute", 0, 59, &l.minute}, {"hour", 0, 23, &l.hour}, {"day", 1, 31, &l.day},
-		{"month", 1, 12, &l.month}, {"weekday", 0, 7, &l.weekday},
+		{"minute", 0, 59, &l.minute},
+		{"hour", 0, 23, &l.hour},
+		{"day", 1, 31, &l.day},
+		{"month", 1, 12, &l.month},
+		{"weekday", 0, 7, &l.weekday},
 	} {
 		set, err := parseField(f[i], field.lo, field.hi)
 		if err != nil {

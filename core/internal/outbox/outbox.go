@@ -167,14 +167,18 @@ func (b *Box[T]) Len() int {
 	return len(b.drop) - b.head + len(b.sure)
 }
 
-// Shrink gives the memory of an empty box back.
+// keep is how many items an idle box has room for: a session that gets a message now and then should
+// not allocate for each.
+const keep = 4
+
+// Shrink gives the memory of an empty box back, but for a few items.
 func (b *Box[T]) Shrink() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.drop) == b.head {
+	if len(b.drop) == b.head && cap(b.drop) > keep {
 		b.drop, b.head = nil, 0
 	}
-	if len(b.sure) == 0 {
+	if len(b.sure) == 0 && cap(b.sure) > keep {
 		b.sure = nil
 	}
 }

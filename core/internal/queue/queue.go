@@ -54,6 +54,8 @@ type Hooks struct {
 	// Dead returns the ops that store r elsewhere as a dead letter (nil: it is dropped); they go into the batch that
 	// settles r. attempts counts the failed ones. reason: max_deliveries, rejected, expired, max_length.
 	Dead func(r engine.Record, attempts int, reason string) []engine.Op
+	// Undo is told the ops of a batch that failed and had ops of Dead in it.
+	Undo func(ops []engine.Op)
 	// Group returns the message group of m or "", and whether the group closes after it. It must not call the queue.
 	Group func(m *engine.Message) (key string, last bool)
 	// Dropped is told how many records left without being accepted or kept elsewhere.
@@ -98,6 +100,7 @@ type Queue struct {
 	clock     clock
 	parted    map[engine.Seq]struct{} // what has left since the sweep under way began
 	dead      []condemned             // to be discarded by the runner
+	retries   []*departure            // what the engine refused
 	classes   []*class                // consumers by priority
 	browsers  []*Consumer
 	remains   []*Consumer // detached, with settlements under way

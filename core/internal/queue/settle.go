@@ -174,6 +174,9 @@ func (x *Settling) Done(err error) {
 	if err == nil && x.dropped > 0 && q.hooks.Dropped != nil {
 		q.hooks.Dropped(x.reason, x.dropped)
 	}
+	if err != nil && x.reason != "" && q.hooks.Undo != nil {
+		q.hooks.Undo(x.ops)
+	}
 	x.items, x.leave, x.back, x.ops = nil, nil, nil, nil
 }
 

@@ -32,8 +32,11 @@ func BenchmarkParse(b *testing.B) {
 
 func BenchmarkAppend(b *testing.B) {
 	f := &frame.Frame{Command: frame.Message, Body: []byte("hello world"), Header: []frame.Field{
-		{Name: "destination", Value: "/topic/a.b"}, {Name: "subscription", Value: "sub-0"}, {Name: "message-id", Value: "17-4"},
-		{Name: "content-type", Value: "text/plain"}, {Name: "x-note", Value: "a:b"},
+		{Name: "destination", Value: "/topic/a.b"},
+		{Name: "subscription", Value: "sub-0"},
+		{Name: "message-id", Value: "17-4"},
+		{Name: "content-type", Value: "text/plain"},
+		{Name: "x-note", Value: "a:b"},
 	}}
 	buf := make([]byte, 0, 512)
 	b.ReportAllocs()

@@ -44,10 +44,10 @@ func (b *buffer) free() {
 	}
 	n := cap(b.b)
 	b.b = b.b[:0]
-	switch {
-	case n == smallBuffer:
+	switch n {
+	case smallBuffer:
 		smallBuffers.Put(b)
-	case n == bigBuffer:
+	case bigBuffer:
 		bigBuffers.Put(b)
 	}
 }

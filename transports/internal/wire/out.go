@@ -19,7 +19,8 @@ import (
 type Out struct {
 	nc      net.Conn
 	timeout time.Duration
-	record  int           // bytes of a TLS record: a TLS connection is broken by a write that timed out; else 0
+	record  int           // how much is written at once to a TLS connection that is not over a steady; else 0
+	steady  bool          // a steady below looks after deadlines
 	onFail  func(error)   // called once, with no lock of Out held but sending
 	until   atomic.Int64  // unix nanoseconds after which nothing is written any more; 0: no such time
 	sent    atomic.Uint64 // bytes
@@ -35,8 +36,13 @@ type Out struct {
 // attach makes nc the connection below.
 func (o *Out) attach(nc net.Conn, timeout time.Duration, onFail func(error)) {
 	o.nc, o.timeout, o.onFail = nc, timeout, onFail
-	if _, ok := nc.(*tls.Conn); ok {
-		o.record = 16 << 10 // RFC 8446, section 5.1
+	if t, ok := nc.(*tls.Conn); ok {
+		if below, ok := t.NetConn().(*steady); ok {
+			o.steady = true
+			below.out.Store(o)
+		} else {
+			o.record = 16 << 10 // RFC 8446, section 5.1: a TLS connection is broken by a write that timed out
+		}
 	}
 }
 
@@ -75,7 +81,8 @@ func (o *Out) ended() error {
 // add is called with mu held.
 func (o *Out) add(n int, head []byte, parts [][]byte) {
 	o.buf = o.buf.room(n)
-	b := append(o.buf.b, head...)
+	b := o.buf.b
+	b = append(b, head...)
 	for _, p := range parts {
 		b = append(b, p...)
 	}
@@ -152,7 +159,7 @@ func (o *Out) Beat(b []byte) bool {
 
 // writeAll and write are called with sending held.
 func (o *Out) writeAll(bufs net.Buffers) error {
-	if o.record > 0 {
+	if o.record > 0 || o.steady {
 		for _, b := range bufs {
 			if err := o.write(b); err != nil {
 				return err
@@ -160,58 +167,104 @@ func (o *Out) writeAll(bufs net.Buffers) error {
 		}
 		return nil
 	}
+	var p progress
 	for {
-		if err := o.arm(); err != nil {
-			return o.fail(err)
+		err := o.arm(o.nc, &p)
+		var n int64
+		if err == nil {
+			n, err = bufs.WriteTo(o.nc)
+			o.sent.Add(uint64(n))
 		}
-		n, err := bufs.WriteTo(o.nc)
-		o.sent.Add(uint64(n))
 		if err == nil {
 			return nil
 		}
-		if !o.resume(int(n), err) {
+		if !o.resume(o.nc, &p, int(n), err) {
 			return o.fail(err)
 		}
 	}
 }
 
 func (o *Out) write(b []byte) error {
-	for len(b) > 0 {
-		piece := b
-		if o.record > 0 && len(piece) > o.record {
-			piece = piece[:o.record]
-		}
-		if err := o.arm(); err != nil {
-			return o.fail(err)
-		}
-		n, err := o.nc.Write(piece)
-		o.sent.Add(uint64(n))
-		b = b[n:]
-		if err != nil && !o.resume(n, err) {
-			return o.fail(err)
-		}
+	var n int
+	var err error
+	if o.steady {
+		n, err = o.nc.Write(b)
+	} else {
+		n, err = o.push(o.nc, b)
+	}
+	o.sent.Add(uint64(n))
+	if err != nil {
+		return o.fail(err)
 	}
 	return nil
 }
 
+// push writes b to nc, as long as the peer takes something now and then.
+func (o *Out) push(nc net.Conn, b []byte) (done int, err error) {
+	var p progress
+	for done < len(b) {
+		piece := b[done:]
+		if o.record > 0 && len(piece) > o.record {
+			piece = piece[:o.record]
+		}
+		err := o.arm(nc, &p)
+		n := 0
+		if err == nil {
+			n, err = nc.Write(piece)
+			done += n
+		}
+		if err != nil && !o.resume(nc, &p, n, err) {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// progress is what a write has seen of the peer.
+type progress struct {
+	last   time.Time // when it was known to take something; at first, when the write began
+	unsent int       // bytes that the system held for it then
+	known  bool      // whether unsent is
+}
+
+// looks is how often within the write timeout it is looked whether the peer takes something.
+const looks = 4
+
 // arm sets the deadline of the next write.
-func (o *Out) arm() error {
-	deadline := time.Now().Add(o.timeout)
+func (o *Out) arm(nc net.Conn, p *progress) error {
+	now := time.Now()
+	wait := o.timeout
+	if o.record == 0 {
+		wait /= looks
+	}
+	if p.last.IsZero() {
+		p.last = now
+	}
+	deadline := now.Add(wait)
 	if until := o.until.Load(); until != 0 {
 		if end := time.Unix(0, until); end.Before(deadline) {
 			deadline = end
 		}
 	}
-	return o.nc.SetWriteDeadline(deadline)
+	return nc.SetWriteDeadline(deadline)
 }
 
-// resume reports whether a write that failed with err after n bytes is gone on with.
-func (o *Out) resume(n int, err error) bool {
-	if n == 0 || o.record > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+// resume reports whether a write that failed with err after n bytes is gone on with. What counts is what the
+// peer takes: the system may take nothing from us for long while it empties a large buffer of its own.
+func (o *Out) resume(nc net.Conn, p *progress, n int, err error) bool {
+	if o.record > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	until := o.until.Load()
-	return until == 0 || time.Now().UnixNano() < until
+	now := time.Now()
+	if until := o.until.Load(); until != 0 && now.UnixNano() >= until {
+		return false
+	}
+	unsent, known := unsent(nc)
+	if n > 0 || known && p.known && unsent < p.unsent {
+		p.last = now
+	}
+	p.unsent, p.known = unsent, known
+	return now.Sub(p.last) < o.timeout
 }
 
 // fail notes why writing has ended, and tells.

@@ -1,5 +1,7 @@
 package wire
 
+import "maps"
+
 // Stats is what a listener has counted since it was made.
 type Stats struct {
 	// Open is how many connections there are; Accepted how many there were, those included.
@@ -21,9 +23,7 @@ func (h *Hub) Stats() Stats {
 		s.BytesIn += c.got.Load()
 		s.BytesOut += c.sent.Load()
 	}
-	for k, n := range h.ended {
-		s.Ended[k] = n
-	}
+	maps.Copy(s.Ended, h.ended)
 	return s
 }
 

@@ -64,9 +64,9 @@ func (w *waiter) try(fd uintptr) bool {
 	for {
 		n, err := syscall.Read(int(fd), *buf)
 		switch {
-		case n < 0 && err == syscall.EINTR: //nolint:errorlint // a system call returns it bare
+		case n < 0 && err == syscall.EINTR:
 			continue
-		case n < 0 && (err == syscall.EAGAIN || err == syscall.EWOULDBLOCK): //nolint:errorlint // as above
+		case n < 0 && (err == syscall.EAGAIN || err == syscall.EWOULDBLOCK):
 			readBuffers.Put(buf)
 			return false
 		}

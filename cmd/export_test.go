@@ -1,0 +1,13 @@
+package wyecmd
+
+import (
+	"io"
+
+	"go.uber.org/fx"
+)
+
+// Graph is the shipped graph with the Invoke of a broker that is run.
+func Graph(opts ...fx.Option) fx.Option {
+	p := &program{stderr: io.Discard, plugins: opts}
+	return fx.Options(p.graph(), invoke())
+}

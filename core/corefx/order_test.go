@@ -1,0 +1,132 @@
+package corefx_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"go.uber.org/dig"
+	"go.uber.org/fx"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/core/corefx"
+	"github.com/wyemq/wye/core/engine/memory"
+)
+
+// trace notes which authorizers were asked, in order.
+type trace struct{ names []string }
+
+// gate is an authenticator, authorizer and interceptor that lets everything pass.
+type gate struct {
+	name  string
+	trace *trace
+}
+
+func (g gate) Name() string { return g.name }
+
+func (g gate) Authorize(context.Context, *core.Principal, core.Op, string) error {
+	g.trace.names = append(g.trace.names, g.name)
+	return nil
+}
+
+func (g gate) Authenticate(context.Context, *core.Login) (core.Principal, error) {
+	return core.Principal{Name: g.name}, nil
+}
+
+// graph builds a broker of plugins and settings.
+func graph(set []string, opts ...fx.Option) (*core.Broker, error) {
+	var b *core.Broker
+	app := fx.New(
+		fx.NopLogger, corefx.Module(), fx.Options(opts...),
+		corefx.Engine("memory", func() struct{} { return struct{}{} },
+			func(struct{}, *slog.Logger) (*memory.Engine, error) { return memory.New(), nil }),
+		fx.Supply(corefx.Input{
+			Defaults: corefx.Defaults{Engine: "memory"}, Sources: config.Sources{Set: set}, Log: io.Discard,
+		}),
+		fx.Populate(&b),
+	)
+	return b, dig.RootCause(app.Err())
+}
+
+func authorizer(name string, tr *trace) fx.Option {
+	return corefx.Authorizer(func() gate { return gate{name, tr} })
+}
+
+// TestOrder gives the order of authorizers in the configuration, which alone counts.
+func TestOrder(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  string
+		want []string // asked, in order
+		err  []string
+	}{
+		{"given", "auth.authorizers=b,c,a", []string{"b", "c", "a"}, nil},
+		{"reversed", "auth.authorizers=a,c,b", []string{"a", "c", "b"}, nil},
+		{"none given", "auth.authorizers=", nil, []string{`"a" is missing`, `"b" is missing`, `"c" is missing`}},
+		{"unknown", "auth.authorizers=a,b,c,dd", nil, []string{`auth.authorizers: unknown name "dd", there are: a, b, c`}},
+		{"missing", "auth.authorizers=a,c", nil, []string{`auth.authorizers: "b" is missing`}},
+		{"doubled", "auth.authorizers=a,b,a,c", nil, []string{`auth.authorizers: "a" is there twice`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr := &trace{}
+			b, err := graph([]string{c.set, "auth.anonymous=true"}, authorizer("a", tr), authorizer("b", tr), authorizer("c", tr))
+			if len(c.err) == 0 {
+				if err != nil {
+					t.Fatal(err)
+				}
+				publish(t, b)
+				if got := strings.Join(tr.names, ","); got != strings.Join(c.want, ",") {
+					t.Errorf("asked %s, want %v", got, c.want)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range c.err {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not in %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+// publish sends one message as an anonymous client.
+func publish(t *testing.T, b *core.Broker) {
+	t.Helper()
+	s, err := b.Connect(t.Context(), core.Login{Protocol: "test"}, func([]core.Delivery) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Publish(t.Context(), &core.Message{Destination: "topic/a"}, nil); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSingle needs no order, but takes one.
+func TestSingle(t *testing.T) {
+	for _, set := range []string{"auth.authenticators=", "auth.authenticators=only"} {
+		if _, err := graph([]string{set}, corefx.Authenticator(func() gate { return gate{name: "only"} })); err != nil {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
+
+// TestNamesakes refuses two plugins of one name, whatever the configuration says.
+func TestNamesakes(t *testing.T) {
+	tr := &trace{}
+	_, err := graph([]string{"auth.authorizers=a"}, authorizer("a", tr), authorizer("a", tr))
+	if err == nil || !strings.Contains(err.Error(), `two plugins are called "a"`) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,9 @@
+package selector
+
+// The bounds of Parse.
+const (
+	MaxText     = maxText
+	MaxDepth    = maxDepth
+	MaxNodes    = maxNodes
+	MaxSearched = maxSearched
+)
