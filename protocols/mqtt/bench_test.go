@@ -22,6 +22,7 @@ type memConn struct {
 	r      bytes.Reader
 	closed chan struct{}
 	once   sync.Once
+	why    error
 	info   core.ConnInfo
 	writes atomic.Int64 // messages
 	bytes  atomic.Int64
@@ -39,7 +40,7 @@ func (c *memConn) NextReader() (core.Kind, io.Reader, error) {
 		c.r.Reset(b)
 		return core.Binary, &c.r, nil
 	case <-c.closed:
-		return 0, nil, io.EOF
+		return 0, nil, c.why
 	}
 }
 
@@ -59,8 +60,16 @@ func (c *memConn) WriteMessage(_ core.Kind, parts ...[]byte) error {
 func (*memConn) Flush() error                    { return nil }
 func (*memConn) SetReadDeadline(time.Time) error { return nil }
 func (*memConn) LoggedIn()                       {}
-func (c *memConn) Close(error)                   { c.once.Do(func() { close(c.closed) }) }
-func (c *memConn) Info() *core.ConnInfo          { return &c.info }
+func (c *memConn) Close(err error) {
+	c.once.Do(func() {
+		if c.why = err; err == nil {
+			c.why = io.EOF
+		}
+		close(c.closed)
+	})
+}
+
+func (c *memConn) Info() *core.ConnInfo { return &c.info }
 
 // await waits until n bytes more than before were written.
 func (c *memConn) await(total int64) {

@@ -244,6 +244,29 @@ func TestPanic(t *testing.T) {
 	})
 }
 
+// The same while the core delivers, on a goroutine of its own.
+func TestPanicDelivering(t *testing.T) {
+	b, p := benchServer(t)
+	c := newMemConn()
+	c.onByte = func(parts [][]byte) {
+		if len(parts) > 1 {
+			panic("on purpose")
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.ServeConn(t.Context(), c) }()
+	c.in <- hello{}.packet()
+	c.in <- subscribePacket(5, "a", 0)
+	c.await(6)
+	c.in <- packet(0x30, str("a"), []byte{0}, []byte("x"))
+	if err := await(t, ended); !errors.Is(err, core.ErrInternal) {
+		t.Errorf("ended with %v", err)
+	}
+	if n := b.Stats().Sessions; n != 0 {
+		t.Errorf("%d sessions", n)
+	}
+}
+
 // mochi computes 1.5 times the keep alive with 16 bits: 43,691 s and more end at once or much too early.
 func TestKeepalive(t *testing.T) {
 	for _, seconds := range []uint16{1, 60, 43_690, 43_691, 43_700, 65_535} {
