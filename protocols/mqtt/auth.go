@@ -36,6 +36,7 @@ func (p *peer) authenticate(h *connect) *fault {
 		return failure(codeBadMethod, fmt.Sprintf("authentication method %q is not offered", clip(h.authMethod)))
 	}
 	data := h.authData
+	h.anonymous = false
 	h.authData = nil
 	for {
 		answer, done, err := x.Next(p.ctx, &h.login, data)

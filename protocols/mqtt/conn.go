@@ -42,9 +42,9 @@ func (n *netConn) Read(b []byte) (int, error) {
 	return k, nil
 }
 
-// Write implements net.Conn. The DISCONNECT of mochi is dropped: finish sends ours, when everything else is sent.
+// Write implements net.Conn. mochi writes CONNACK and PINGRESP.
 func (n *netConn) Write(b []byte) (int, error) {
-	if n.mute || len(b) > 0 && b[0]>>4 == packets.Disconnect {
+	if n.mute {
 		n.mute = false
 		return len(b), nil
 	}
@@ -88,16 +88,19 @@ func (a address) String() string {
 
 // establish runs the connection inside mochi until it ends. A panic ends this connection only.
 func (p *peer) establish() (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p.proto.log.Error("panic while serving a connection", "conn", p.c.Info().ID, "remote", p.nc.RemoteAddr().String(),
-				"panic", r, "stack", string(debug.Stack()))
-			err = &fault{codeImplementation, undisclosedReason, core.ErrInternal}
-		}
-		p.proto.server.Clients.Delete(p.name)
-	}()
+	defer p.proto.server.Clients.Delete(p.name)
+	defer p.contain(&err)
 	p.in.wait = p.proto.cfg.ConnectTimeout
 	return p.proto.server.EstablishConnection("wye", &p.nc)
+}
+
+// contain, deferred, turns a panic into an error that ends the connection.
+func (p *peer) contain(err *error) { //nolint:gocritic // a deferred function has no other way to return an error
+	if r := recover(); r != nil {
+		p.proto.log.Error("panic while serving a connection", "conn", p.c.Info().ID, "remote", p.nc.RemoteAddr().String(),
+			"panic", r, "stack", string(debug.Stack()))
+		*err = &fault{codeImplementation, undisclosedReason, core.ErrInternal}
+	}
 }
 
 // receive returns the next packet for mochi.

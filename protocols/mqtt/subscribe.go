@@ -100,7 +100,10 @@ func (p *peer) subscribe(pk *packets.Packet) *fault {
 	}
 	s := &suback{p: p, id: pk.PacketID, done: make(chan struct{})}
 	p.suback.Store(s)
-	defer p.suback.Store(nil)
+	defer func() {
+		p.suback.Store(nil)
+		s.once.Do(func() { close(s.done) }) // after a panic: nobody waits for an answer that never comes
+	}()
 	code := byte(0)
 	for i := range pk.Filters {
 		sub, f := p.subscriptionFor(&pk.Filters[i])
