@@ -46,3 +46,8 @@ func Deliverer(ctx context.Context, p *Protocol, c core.Conn, version byte) (cor
 	pe.version = version
 	return pe.deliver, pe.consume(&subscription{text: "a/b", target: target{filter: "topic/a/b"}}, core.RetainedNever)
 }
+
+// Overlapping returns a subscription of QoS 0 with an identifier, and Retain As Published or not.
+func Overlapping(id uint32, published bool) *core.Subscription {
+	return &core.Subscription{Data: &subscription{id: id, published: published}}
+}

@@ -52,12 +52,13 @@ func TestDeadlock(t *testing.T) {
 	bubble(t, setup{config: func(c *mqtt.Config) { c.ReceiveMaximum = 65_535 }}, func(t *testing.T, s *server) {
 		const n = 2000
 		a, b := s.client(hello{}), s.client(hello{})
-		done := make(chan error, 2)
+		a.subscribe("b", 1)
+		b.subscribe("a", 1)
+		done := make(chan error, 4)
 		for _, x := range []struct {
-			c        *raw
-			own, its string
-		}{{a, "a", "b"}, {b, "b", "a"}} {
-			x.c.subscribe(x.its, 1)
+			c   *raw
+			own string
+		}{{a, "a"}, {b, "b"}} {
 			go func() {
 				for i := range n {
 					if err := x.c.peer.Send(core.Binary, packet(0x32, str(x.own), u16(uint16(i+1)), []byte{0}, []byte("x"))); err != nil {
