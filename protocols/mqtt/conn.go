@@ -95,7 +95,7 @@ func (p *peer) establish() (err error) {
 }
 
 // contain, deferred, turns a panic into an error that ends the connection.
-func (p *peer) contain(err *error) { //nolint:gocritic // a deferred function has no other way to return an error
+func (p *peer) contain(err *error) {
 	if r := recover(); r != nil {
 		p.proto.log.Error("panic while serving a connection", "conn", p.c.Info().ID, "remote", p.nc.RemoteAddr().String(),
 			"panic", r, "stack", string(debug.Stack()))

@@ -43,6 +43,8 @@ func (b *batch) own(p ...byte) []byte {
 // deliver is the session's core.DeliverFunc.
 func (p *peer) deliver(ds []core.Delivery) (err error) {
 	defer p.contain(&err)
+	p.resuming.Lock()   // and unlocked at once: it only waits for resume
+	p.resuming.Unlock() //nolint:staticcheck // see above
 	if s := p.suback.Load(); s != nil {
 		s.before(ds)
 	}
