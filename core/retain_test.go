@@ -234,8 +234,13 @@ func TestBadRepeat(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		c := w.client("")
 		for _, r := range []core.Repeat{
-			{Cron: "* * *"}, {Cron: "61 * * * *"}, {Cron: "0 0 30 2 *"},
-			{Count: -1}, {Count: 3}, {Count: -1, Period: time.Microsecond}, {Count: -1, Period: -time.Minute},
+			{Cron: "* * *"},
+			{Cron: "61 * * * *"},
+			{Cron: "0 0 30 2 *"},
+			{Count: -1},
+			{Count: 3},
+			{Count: -1, Period: time.Microsecond},
+			{Count: -1, Period: -time.Minute},
 		} {
 			if _, err := w.send(c, jobs, "x", func(m *core.Message) { m.Repeat = &r }); !errors.Is(err, core.ErrInvalid) {
 				t.Errorf("repeat %+v: %v", r, err)

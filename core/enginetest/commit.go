@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -77,7 +78,7 @@ func doneNil(t testing.TB, e engine.Engine) {
 func visibleBeforeDone(t testing.TB, e engine.Engine) {
 	l, ready := open(t, e, "q", engine.LogOptions{})
 	for i := range 100 {
-		key := fmt.Sprint(i)
+		key := strconv.Itoa(i)
 		mustCommit(t, e, append(appends("q", key),
 			engine.Op{Kind: engine.Put, Bucket: "b", Key: key, Value: []byte(key)},
 			engine.Op{Kind: engine.Retain, Topic: "t/" + key, Msg: message(key)})...)

@@ -210,7 +210,7 @@ func TestKit(t *testing.T) {
 		"no lanes":          {broken{lanes: true}, "Log/Lanes"},
 		"no replay":         {broken{noReplay: true}, "State/Watch"},
 		"matches twice": {broken{match: func(m *engine.Message, fn func(*engine.Message) bool) bool {
-			return fn(m) && fn(m)
+			return fn(m) && fn(m) //nolint:staticcheck // twice is the mistake
 		}}, "Retained/Match"},
 	} {
 		t.Run(name, func(t *testing.T) {

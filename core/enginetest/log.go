@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,11 +93,11 @@ func withoutLanes(t testing.TB, e engine.Engine) {
 func readyIsCalled(t testing.TB, e engine.Engine) {
 	l, ready := open(t, e, "q", engine.LogOptions{})
 	for i := range 50 {
-		e.Commit(&engine.Batch{Ops: appends("q", fmt.Sprint(i))}, nil)
+		e.Commit(&engine.Batch{Ops: appends("q", strconv.Itoa(i))}, nil)
 		for {
 			wait(t, "Ready", ready)
 			if recs := next(t, l, 10); len(recs) > 0 {
-				expect(t, "after Ready", recs, fmt.Sprint(i))
+				expect(t, "after Ready", recs, strconv.Itoa(i))
 				break
 			}
 		}

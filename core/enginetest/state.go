@@ -1,8 +1,8 @@
 package enginetest
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +78,7 @@ func compareAndSet(t testing.TB, e engine.Engine) {
 	results := make(chan error, n)
 	at := rev()
 	for i := range n {
-		go e.Commit(&engine.Batch{Ops: []engine.Op{with(put("k", fmt.Sprint(i)), at)}}, func(err error) { results <- err })
+		go e.Commit(&engine.Batch{Ops: []engine.Op{with(put("k", strconv.Itoa(i)), at)}}, func(err error) { results <- err })
 	}
 	won := 0
 	for range n {

@@ -24,7 +24,8 @@ func seeds(v byte) [][]byte {
 		packet(tPUBREL, pid), packet(tPUBACK, pid), packet(tPUBREC, pid), packet(tPUBCOMP, pid),
 		packet(0x82, pid, c.properties(), str("#"), []byte{2}, str("$share/g/a"), []byte{1}, str("$queue/q"), []byte{1}),
 		packet(0xA2, pid, c.properties(), str("#"), str("b")),
-		{0xC0, 0}, {0xE0, 0},
+		{0xC0, 0},
+		{0xE0, 0},
 	}
 	if v == 5 {
 		all = append(all,

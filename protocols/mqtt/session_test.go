@@ -285,6 +285,9 @@ func TestSession(t *testing.T) {
 		})
 	})
 	// What waits is not lost when the client subscribes anew with QoS 0 [MQTT-3.8.4-3].
+}
+
+func TestSessionMore(t *testing.T) {
 	t.Run("replaced", func(t *testing.T) {
 		bubble(t, setup{}, func(t *testing.T, s *server) {
 			c := s.client(hello{id: "c", props: props(expiry(60), receiveMaximum(1))})
