@@ -104,6 +104,19 @@ func TestSessionExpiry(t *testing.T) {
 	}
 }
 
+// No login is kept longer than the limit.
+func TestSessionExpiryLimit(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.client("c") // for an hour, says the login
+		w.sub(c, "topic/a", durable)
+		c.Gone()
+		w.sleep(time.Minute + time.Second)
+		if w.hasQueue("c:topic/a") {
+			t.Error("the queue is still there")
+		}
+	}, coretest.Limits(func(l *core.Limits) { l.SessionExpiry = time.Minute }))
+}
+
 // CleanStart throws away what was kept.
 func TestCleanStart(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

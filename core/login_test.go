@@ -274,8 +274,19 @@ func TestInterceptors(t *testing.T) {
 		if _, err := w.send(c, "topic/a", "no"); !errors.Is(err, core.ErrDenied) {
 			t.Errorf("publish: %v", err)
 		}
+		w.ok(c.Commit(w.ctx, core.Transaction{Sends: []*core.Message{msg("topic/a", "2")}}, nil))
+		w.want(c, "deliver-publish-2")
+		err := c.Commit(w.ctx, core.Transaction{Sends: []*core.Message{msg("topic/a", "3"), msg("topic/a", "no")}}, nil)
+		if !errors.Is(err, core.ErrDenied) {
+			t.Errorf("commit: %v", err)
+		}
+		w.ok(c.PublishTo(w.ctx, msg(jobs, "4"), &core.QueueConfig{MaxLength: 1}, nil))
+		if _, err := w.send(c, jobs, "5"); !errors.Is(err, core.ErrQueueFull) {
+			t.Errorf("the declaration of the queue was lost on the way: %v", err)
+		}
 		c.Gone()
-		want := "[a connect b connect a subscribe a publish a deliver a publish a disconnect]"
+		want := "[a connect b connect a subscribe a publish a deliver a publish" + // 1, no
+			" a publish a deliver a publish a publish a publish a publish a disconnect]" // 2, 3 and no, 4, 5
 		if got := fmt.Sprint(calls); got != want {
 			t.Errorf("called %s, want %s", got, want)
 		}

@@ -64,8 +64,9 @@ func TestWillOfClientThatComesBack(t *testing.T) {
 		w.sub(watch, "topic/will")
 		willing(t, w, time.Minute, time.Hour).Gone()
 		w.sleep(30 * time.Second)
-		w.client("c")
+		c := w.client("c")
 		w.sleep(time.Hour)
+		c.Gone() // without a will of its own
 		w.nothing(watch)
 	})
 }
