@@ -115,18 +115,24 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 		select {
 		case <-old.gone:
 		case <-timeout.C:
-			// Its protocol hangs: take what it holds, so that nothing of it lives twice.
+			// Its protocol hangs: take what it keeps, so that it cannot take that away later.
 			b.background(func() { _ = old.Close() })
-			b.mu.Lock()
-			if b.online[key] == old {
-				delete(b.online, key)
-			}
-			b.mu.Unlock()
+			old.leave()
+			b.offline(old)
 		case <-ctx.Done():
 			timeout.Stop()
 			return fmt.Errorf("take over client id %q: %w", s.principal.ClientID, ctx.Err())
 		}
 		timeout.Stop()
+	}
+}
+
+// offline frees the client id of s, unless another session has it.
+func (b *Broker) offline(s *Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if key := (clientKey{s.v.name, s.principal.ClientID}); b.online[key] == s {
+		delete(b.online, key)
 	}
 }
 
@@ -139,14 +145,22 @@ func (s *Session) claimState(l *Login) {
 	s.v.mu.Unlock()
 	if old != nil && !l.CleanStart {
 		if subs, ok := old.resume(s, expiry); ok {
-			s.st, s.resumed, s.wasKept = old, subs, true
+			s.resumed, s.wasKept = subs, true
+			s.hold(old)
 			return
 		}
 	}
 	if old != nil {
 		old.end()
 	}
-	s.st = &state{v: s.v, client: s.principal.ClientID, session: s, expiry: expiry}
+	s.hold(&state{v: s.v, client: s.principal.ClientID, session: s, expiry: expiry})
+}
+
+// hold makes st the session's.
+func (s *Session) hold(st *state) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.st = st
 }
 
 // checkWill authorizes a will and makes it the client's.

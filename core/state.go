@@ -147,8 +147,8 @@ func (st *state) stopTimers() {
 	}
 }
 
-// leave is called when the connection of s has ended.
-func (st *state) leave(*Session) {
+// leave is called when the connection has ended, or hangs and another one takes over.
+func (st *state) leave() {
 	st.mu.Lock()
 	st.session = nil
 	expiry := st.expiry

@@ -1,0 +1,54 @@
+package core_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/coretest"
+)
+
+// A client that comes back while the will of its old connection is being published finds its session.
+func TestReconnectWhileClosing(t *testing.T) {
+	b := coretest.Broker(t)
+	crowd := coretest.Connect(t, b, core.Login{})
+	for i := range 2000 {
+		if err := crowd.Subscribe(t.Context(), &core.Subscription{ID: fmt.Sprint(i), Filter: "topic/will"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 100 {
+		will := &core.Message{Destination: "topic/will", Body: []byte("w")}
+		c := coretest.Connect(t, b, core.Login{ClientID: "c", Expiry: time.Hour, Will: will})
+		if _, ok := c.Resumed(); !ok && i > 0 {
+			t.Fatalf("the session is lost after %d times", i)
+		}
+		c.Conn.Close(nil)
+		for b.Stats().Sessions > 1 {
+			runtime.Gosched()
+		}
+	}
+}
+
+// A connection whose protocol hangs takes nothing from the session that has taken over.
+func TestHungTakeover(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		p := w.client("")
+		hang := make(chan struct{})
+		conn := coretest.NewConn()
+		old, err := w.b.Connect(w.ctx, core.Login{ClientID: "c", Expiry: time.Minute, Conn: conn}, func([]core.Delivery) error { <-hang; return nil })
+		w.ok(err)
+		w.ok(old.Subscribe(w.ctx, &core.Subscription{ID: "topic/a", Filter: "topic/a", Ack: core.AckIndividual, Durable: true}))
+		w.pub(p, "topic/a", "1")
+		c := w.client("c")
+		w.sub(c, "topic/a", durable)
+		close(hang)
+		synctest.Wait()
+		w.sleep(2 * time.Minute)
+		w.pub(p, "topic/a", "2")
+		w.want(c, "1 2")
+	})
+}
