@@ -52,3 +52,24 @@ func TestHungTakeover(t *testing.T) {
 		w.want(c, "1 2")
 	})
 }
+
+// A will that is denied costs the login, not the session that is kept.
+func TestDeniedWillKeepsSession(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c := w.client("c")
+		w.sub(c, "topic/a", durable)
+		c.Gone()
+		_, err := coretest.TryConnect(w.T, w.b, core.Login{ClientID: "c", Expiry: time.Hour, Will: &core.Message{Destination: "topic/no"}})
+		if err == nil {
+			w.Fatal("login with a will that is denied")
+		}
+		if _, ok := w.client("c").Resumed(); !ok {
+			w.Error("session lost")
+		}
+	}, coretest.Authorize(func(_ *core.Principal, op core.Op, dest string) error {
+		if dest == "topic/no" {
+			return core.ErrDenied
+		}
+		return nil
+	}))
+}

@@ -48,16 +48,16 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if err != nil {
 		return nil, err
 	}
+	if l.Will != nil {
+		if err := s.admit(ctx, l.Will); err != nil { // it is the client's, and authorized now
+			return nil, fmt.Errorf("will: %w", err)
+		}
+	}
 	if err := b.register(ctx, s); err != nil {
 		return nil, err
 	}
 	s.claimState(&l)
 	if l.Will != nil {
-		if err := s.checkWill(ctx, l.Will); err != nil {
-			s.st.setExpiry(0)
-			_ = s.Close()
-			return nil, err
-		}
 		s.st.setWill(l.Will, l.WillDelay)
 	}
 	return s, nil
@@ -161,12 +161,4 @@ func (s *Session) hold(st *state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.st = st
-}
-
-// checkWill authorizes a will and makes it the client's.
-func (s *Session) checkWill(ctx context.Context, m *Message) error {
-	if err := s.admit(ctx, m); err != nil {
-		return fmt.Errorf("will: %w", err)
-	}
-	return nil
 }
