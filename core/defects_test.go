@@ -73,3 +73,19 @@ func TestDeniedWillKeepsSession(t *testing.T) {
 		return nil
 	}))
 }
+
+// A done that panics while its session closes does not keep the session half closed.
+func TestPanickingDoneAtClose(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c := w.client("c")
+		w.disk.Hold()
+		w.ok(c.Publish(w.ctx, &core.Message{Destination: "queue/a", Persistent: true}, func(core.Published, error) { panic("done") }))
+		func() {
+			defer func() { _ = recover() }()
+			c.Conn.Close(nil)
+			_ = c.Close()
+		}()
+		w.disk.Release()
+		w.client("c")
+	})
+}
