@@ -1,6 +1,8 @@
 package core_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"testing"
@@ -88,4 +90,21 @@ func TestPanickingDoneAtClose(t *testing.T) {
 		w.disk.Release()
 		w.client("c")
 	})
+}
+
+// What an interceptor refuses is refused in a transaction, too.
+func TestCommitIsIntercepted(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c := w.client("")
+		err := c.Commit(w.ctx, core.Transaction{Sends: []*core.Message{{Destination: "queue/a", Body: []byte("no")}}}, func(error) {})
+		if !errors.Is(err, core.ErrDenied) {
+			w.Errorf("got %v", err)
+		}
+		w.queue("queue/a", 0, 0)
+	}, coretest.Intercept(func(ctx context.Context, c *core.Call, next func(context.Context, *core.Call) error) error {
+		if string(c.Message.Body) == "no" {
+			return core.ErrDenied
+		}
+		return next(ctx, c)
+	}, core.OpPublish))
 }

@@ -156,17 +156,16 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	for _, m := range tx.Sends {
-		if err := s.admit(ctx, m); err != nil {
-			return fmt.Errorf("commit: %w", err)
-		}
+	sends, err := s.admitAll(ctx, tx.Sends)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
 	}
 	stored := func() {}
-	if slices.ContainsFunc(tx.Sends, func(m *Message) bool { return m.Retain }) {
+	if slices.ContainsFunc(sends, func(m *Message) bool { return m.Retain }) {
 		stored = sync.OnceFunc(s.v.retaining.begin())
 	}
 	c := commit{s: s, stored: stored}
-	for _, m := range tx.Sends {
+	for _, m := range sends {
 		if err := c.send(ctx, m); err != nil {
 			c.undo()
 			return fmt.Errorf("commit: %w", err)
@@ -198,6 +197,29 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 		c.undo()
 	}
 	return err
+}
+
+// admitAll admits the sends of a transaction, and returns what the interceptors make of them.
+func (s *Session) admitAll(ctx context.Context, sends []*Message) ([]*Message, error) {
+	for _, m := range sends {
+		if err := s.admit(ctx, m); err != nil {
+			return nil, err
+		}
+	}
+	if s.b.chains[OpPublish] == nil {
+		return sends, nil
+	}
+	passed := make([]*Message, 0, len(sends))
+	for _, m := range sends {
+		err := s.b.intercept(ctx, &Call{Op: OpPublish, Principal: &s.principal, Message: m}, func(_ context.Context, c *Call) error {
+			passed = append(passed, c.Message)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return passed, nil
 }
 
 // commit is a transaction on its way: sends that are routed, the ops of all.
