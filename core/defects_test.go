@@ -108,3 +108,56 @@ func TestCommitIsIntercepted(t *testing.T) {
 		return next(ctx, c)
 	}, core.OpPublish))
 }
+
+// What waits for a client that unsubscribes is not written any more.
+func TestNothingAfterUnsubscribe(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c, p := w.client(""), w.client("")
+		w.sub(c, "queue/a", individual)
+		c.Block()
+		w.pub(p, "queue/a", "1")
+		w.pub(p, "queue/a", "2")
+		w.ok(c.Unsubscribe(w.ctx, "queue/a"))
+		c.Unblock()
+		w.want(c, "1")
+		w.nothing(c)
+	})
+}
+
+// A subscription whose replacement is refused is over once.
+func TestFailedReplacement(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c, o := w.client(""), w.client("")
+		w.sub(c, "queue/a", individual)
+		w.sub(o, "queue/a", individual)
+		err := c.Subscribe(w.ctx, &core.Subscription{ID: "queue/a", Filter: "queue/a", Ack: core.AckIndividual, Sole: true})
+		if !errors.Is(err, core.ErrInUse) {
+			w.Fatal(err)
+		}
+		w.pub(o, "queue/a", "1", "2")
+		c.Gone()
+		if n := w.b.Stats().Subscriptions; n != 1 {
+			w.Errorf("%d subscriptions", n)
+		}
+	})
+}
+
+// A durable subscription that is replaced by a direct one leaves no queue behind.
+func TestNoLongerDurable(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c, p := w.client("c"), w.client("")
+		w.sub(c, "topic/a", durable)
+		w.sub(c, "topic/a")
+		if w.hasQueue("c:topic/a") {
+			w.Error("the queue is left")
+		}
+		w.pub(p, "topic/a", "1")
+		w.want(c, "1")
+		c.Gone()
+		c = w.client("c")
+		subs, _ := c.Resumed()
+		if len(subs) != 0 {
+			w.Error(subs)
+		}
+	})
+}

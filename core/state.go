@@ -90,6 +90,7 @@ func (st *state) setWill(m *Message, delay time.Duration) {
 // worth the memory, but the expiry may still be set when the client leaves.
 func (st *state) remember(sub *Subscription) {
 	if !sub.Durable && sub.Meta == nil {
+		st.forget(sub.ID)
 		return
 	}
 	kept := *sub
