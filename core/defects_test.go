@@ -161,3 +161,35 @@ func TestNoLongerDurable(t *testing.T) {
 		}
 	})
 }
+
+// Repetitions are a period apart, whatever the time of the first.
+func TestRepeatWithoutVisible(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c := w.client("")
+		w.sub(c, "topic/a")
+		w.ok(c.Publish(w.ctx, &core.Message{Destination: "topic/a", Body: []byte("1"), Repeat: &core.Repeat{Period: 10 * time.Second, Count: 2}}, nil))
+		w.want(c, "1")
+		w.sleep(10 * time.Second)
+		w.want(c, "1")
+	})
+}
+
+// Repetitions that were missed, or too many to bear, are not made up for.
+func TestRepeatFromLongAgo(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c := w.client("")
+		w.sub(c, "topic/a")
+		m := &core.Message{
+			Destination: "topic/a", Body: []byte("1"), Visible: time.Unix(1, 0),
+			Repeat: &core.Repeat{Period: time.Hour, Count: -1},
+		}
+		w.ok(c.Publish(w.ctx, m, nil))
+		w.want(c, "1")
+		w.sleep(time.Hour)
+		w.want(c, "1")
+		m = &core.Message{Destination: "topic/a", Repeat: &core.Repeat{Count: -1}}
+		if err := c.Publish(w.ctx, m, nil); !errors.Is(err, core.ErrInvalid) {
+			w.Errorf("no period: %v", err)
+		}
+	})
+}

@@ -29,6 +29,9 @@ const (
 	delayedLog   = engine.LogID("x/delayed")
 	delayedMost  = 1_000_000 // messages waiting for their time
 	delayedBatch = 256
+
+	shortestPeriod = time.Millisecond
+	delayedRetry   = time.Second // after the engine refused
 )
 
 func openDelayed(b *Broker) (*delayed, error) {
@@ -49,7 +52,17 @@ func (d *delayed) op(v *vhost, m *Message) (engine.Op, error) {
 	if d.log.Stats().Depth >= delayedMost {
 		return engine.Op{}, fmt.Errorf("%d delayed messages are waiting already: %w", delayedMost, ErrQueueFull)
 	}
-	if r := m.Repeat; r != nil && r.Cron != "" {
+	switch r := m.Repeat; {
+	case r == nil:
+	case r.Cron == "":
+		if r.Period < shortestPeriod {
+			return engine.Op{}, fmt.Errorf("a period of %v, %v is the shortest: %w", r.Period, shortestPeriod, ErrInvalid)
+		}
+		if m.Visible.IsZero() {
+			m = m.Clone()
+			m.Visible = m.Timestamp
+		}
+	default:
 		line, err := cron.Parse(r.Cron)
 		if err != nil {
 			return engine.Op{}, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -147,6 +160,9 @@ func (m *Message) next() *Message {
 	c.Repeat = &left
 	if r.Cron == "" {
 		c.Visible = m.Visible.Add(r.Period)
+		if late := time.Since(c.Visible); late > 0 { // what was missed is not made up for
+			c.Visible = c.Visible.Add(late.Truncate(r.Period) + r.Period)
+		}
 		return c
 	}
 	line, err := cron.Parse(r.Cron)
