@@ -193,3 +193,17 @@ func TestRepeatFromLongAgo(t *testing.T) {
 		}
 	})
 }
+
+// A delayed message that the engine could not move is tried again.
+func TestDelayedSurvivesFailure(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c := w.client("")
+		_, err := w.send(c, "queue/a", "1", func(m *core.Message) { m.Visible = time.Now().Add(time.Minute) })
+		w.ok(err)
+		w.disk.Fail(core.ErrUnavailable)
+		w.sleep(time.Minute)
+		w.disk.Fail(nil)
+		w.sleep(time.Minute)
+		w.queue("queue/a", 1, 0)
+	})
+}
