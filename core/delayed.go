@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -22,6 +23,7 @@ type delayed struct {
 	running bool
 	again   bool
 	over    bool
+	failed  []engine.Record // to be tried again now
 	done    sync.WaitGroup
 }
 
@@ -31,6 +33,7 @@ const (
 	delayedBatch = 256
 
 	shortestPeriod = time.Millisecond
+	delayedRetry   = time.Second // after the engine refused
 )
 
 func openDelayed(b *Broker) (*delayed, error) {
@@ -87,6 +90,10 @@ func (d *delayed) append(v *vhost, m *Message) engine.Op {
 func (d *delayed) kick() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.wake()
+}
+
+func (d *delayed) wake() {
 	if d.over || d.log == nil {
 		return
 	}
@@ -105,6 +112,13 @@ func (d *delayed) run() {
 			d.b.log.Error("delayed messages cannot be read", "error", err)
 		}
 		for _, r := range recs {
+			d.publish(r)
+		}
+		d.mu.Lock()
+		failed := d.failed
+		d.failed = nil
+		d.mu.Unlock()
+		for _, r := range failed {
 			d.publish(r)
 		}
 		d.mu.Lock()
@@ -127,6 +141,7 @@ func (d *delayed) publish(r engine.Record) {
 	}
 	v := d.b.vhost(name)
 	kept := d.b.message(r.Msg)
+	retry := func(err error) { d.retry(r, err) }
 	ops := []engine.Op{{Kind: engine.Settle, Log: d.log, Seqs: []engine.Seq{r.Seq}}}
 	if next := kept.next(); next != nil {
 		ops = append(ops, d.append(v, next))
@@ -136,10 +151,25 @@ func (d *delayed) publish(r engine.Record) {
 	d.b.stamp(m)
 	if m.expired(m.Timestamp) {
 		d.b.stats.dropped(ErrExpired.ID(), 1)
-		d.b.o.Engine.Commit(&engine.Batch{Ops: ops}, func(error) {})
+		d.b.o.Engine.Commit(&engine.Batch{Ops: ops}, retry)
 		return
 	}
-	d.b.inject(v, m, ops, nil)
+	d.b.inject(v, m, ops, retry)
+}
+
+// retry publishes a record again whose batch failed: Next does not give it twice.
+func (d *delayed) retry(r engine.Record, err error) {
+	if err == nil || errors.Is(err, engine.ErrNotOwner) {
+		return
+	}
+	time.AfterFunc(delayedRetry, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.over {
+			d.failed = append(d.failed, r)
+			d.wake()
+		}
+	})
 }
 
 // next returns the repetition to keep, or nil.

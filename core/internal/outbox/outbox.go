@@ -3,7 +3,10 @@
 // It starts no goroutines and never blocks.
 package outbox
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Policy says what happens to droppable items when the box is full.
 type Policy uint8
@@ -160,7 +163,7 @@ func (b *Box[T]) Take(buf []T) []T {
 	return buf
 }
 
-// Remove drops every waiting item for which gone is true.
+// Remove drops every waiting item for which gone is true, those included that are never dropped otherwise.
 func (b *Box[T]) Remove(c *Config[T], gone func(*T) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -176,6 +179,7 @@ func (b *Box[T]) Remove(c *Config[T], gone func(*T) bool) {
 	}
 	clear(b.drop[kept:])
 	b.drop = b.drop[:kept]
+	b.sure = slices.DeleteFunc(b.sure, func(item T) bool { return gone(&item) })
 }
 
 // Len returns how many items wait.
