@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -96,7 +97,13 @@ func (s *Session) flush() {
 	if s.conn == nil || s.writer.closing.Load() {
 		return
 	}
-	if err := s.conn.Flush(); err != nil {
+	s.unwritten(s.conn.Flush())
+}
+
+// unwritten ends the session when a write has failed, but for a peer that has gone: the protocol shall read what it
+// has said before, and then sees the end.
+func (s *Session) unwritten(err error) {
+	if err != nil && !errors.Is(err, ErrGone) {
 		s.end(err)
 	}
 }
@@ -125,7 +132,7 @@ func (s *Session) write(ds []Delivery) {
 		}
 	}
 	if err := s.deliver(ds); err != nil {
-		s.end(err)
+		s.unwritten(err)
 		return
 	}
 	bytes := 0

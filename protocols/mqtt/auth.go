@@ -125,5 +125,5 @@ func (p *peer) writeAuth(code byte, method string, data []byte) error {
 	}
 	b := appendVarint([]byte{packets.Auth << 4}, 1+varintLen(len(props))+len(props))
 	b = append(appendVarint(append(b, code), len(props)), props...)
-	return p.c.WriteMessage(core.Binary, b)
+	return p.say(b)
 }

@@ -126,7 +126,16 @@ func (p *peer) receive() ([]byte, error) {
 // write sends whole packets. What the reader of the connection writes is flushed before it waits for more.
 func (p *peer) write(parts ...[]byte) error {
 	p.dirty = true
-	return p.c.WriteMessage(core.Binary, parts...)
+	return p.say(parts...)
+}
+
+// say writes whole packets. Any goroutine may. To a peer that has gone nothing can be said, but what it has sent before
+// counts, its DISCONNECT above all.
+func (p *peer) say(parts ...[]byte) error {
+	if err := p.c.WriteMessage(core.Binary, parts...); err != nil && !errors.Is(err, core.ErrGone) {
+		return err
+	}
+	return nil
 }
 
 // idle is called before the connection waits for more bytes: the time to settle what was acknowledged, and to send
@@ -137,7 +146,7 @@ func (p *peer) idle() error {
 		return nil
 	}
 	p.dirty = false
-	if err := p.c.Flush(); err != nil {
+	if err := p.c.Flush(); err != nil && !errors.Is(err, core.ErrGone) {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return nil

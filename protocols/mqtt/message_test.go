@@ -480,7 +480,9 @@ func TestMerge(t *testing.T) {
 	deliver, _ := mqtt.Deliverer(t.Context(), p, c, 5)
 	m := &core.Message{Destination: "topic/a", Body: []byte("x"), Retain: true}
 	ds := []core.Delivery{
-		{Message: m, Sub: mqtt.Overlapping(1, false)}, {Message: m, Sub: mqtt.Overlapping(300, true)}, {Message: m, Sub: mqtt.Overlapping(0, false)},
+		{Message: m, Sub: mqtt.Overlapping(1, false)},
+		{Message: m, Sub: mqtt.Overlapping(300, true)},
+		{Message: m, Sub: mqtt.Overlapping(0, false)},
 		{Message: &core.Message{Destination: "topic/b"}, Sub: mqtt.Overlapping(7, false)},
 	}
 	if err := deliver(ds); err != nil {

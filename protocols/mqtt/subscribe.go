@@ -237,7 +237,7 @@ func (s *suback) write(last byte, text string) error {
 // writeCodes writes SUBACK or UNSUBACK: identifier and codes, with properties between them in MQTT 5.
 func (p *peer) writeCodes(first byte, fields []byte, text string) error {
 	if p.version < 5 {
-		return p.c.WriteMessage(core.Binary, append(appendVarint([]byte{first}, len(fields)), fields...))
+		return p.say(append(appendVarint([]byte{first}, len(fields)), fields...))
 	}
 	var props []byte
 	if text != "" && !p.quiet {
@@ -252,7 +252,7 @@ func (p *peer) writeCodes(first byte, fields []byte, text string) error {
 	}
 	b := append(appendVarint([]byte{first}, size), fields[:2]...)
 	b = append(appendVarint(b, len(props)), props...)
-	return p.c.WriteMessage(core.Binary, append(b, fields[2:]...))
+	return p.say(append(b, fields[2:]...))
 }
 
 // unsubscribe works off UNSUBSCRIBE.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -272,6 +273,10 @@ func (o *Out) fail(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("nothing was read for %s (write_timeout): %w", o.timeout, core.ErrSlowConsumer)
 	}
+	gone := errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+	if gone {
+		err = fmt.Errorf("%w: %w", core.ErrGone, err)
+	}
 	o.mu.Lock()
 	if o.err != nil {
 		err = o.err
@@ -283,7 +288,9 @@ func (o *Out) fail(err error) error {
 	o.buf = nil
 	o.mu.Unlock()
 	buf.free()
-	o.onFail(err)
+	if !gone { // else reads end by themselves, after what the peer has said before
+		o.onFail(err)
+	}
 	return err
 }
 
