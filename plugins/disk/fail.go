@@ -49,16 +49,14 @@ func (e *Engine) fail(err error) {
 		return
 	}
 	args := []any{"error", err, "dir", e.cfg.Dir}
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	path, ok := errors.AsType[*fs.PathError](err)
+	if ok {
 		args = append(args, "path", path.Path)
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		args = append(args, "errno", int(errno))
 	}
-	var p *panicError
-	if errors.As(err, &p) && path == nil {
+	if p, panicked := errors.AsType[*panicError](err); panicked && !ok {
 		args = append(args, "stack", string(p.stack))
 	}
 	e.log.Error("the store has failed; what was not confirmed is undecided", args...)
