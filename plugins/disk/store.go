@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
@@ -71,7 +72,7 @@ func (s *store) open(e *Engine, tune func(*pebble.Options)) error {
 
 // lockError says who has the directory.
 func (s *store) lockError(err error) error {
-	if errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist) {
+	if _, ok := errors.AsType[*fs.PathError](err); ok { // the file cannot be made
 		return fmt.Errorf("lock %s: %w", s.dir, err)
 	}
 	if pid, readErr := s.read(filePID); readErr == nil {
