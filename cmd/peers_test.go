@@ -16,14 +16,14 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = 10 * time.Second
 
 // stompPeer is a go-stomp client that fails its test.
 type stompPeer struct {
 	*stomp.Conn
 
-	t    testing.TB
-	subs []*stomp.Subscription
+	t       testing.TB
+	readers sync.WaitGroup
 }
 
 func dialSTOMP(t testing.TB, addr string, opts ...func(*stomp.Conn) error) *stompPeer {
@@ -60,31 +60,37 @@ func frameOf(t testing.TB, in *bufio.Reader) string {
 	return strings.TrimLeft(f, "\r\n")
 }
 
-// leave disconnects; go-stomp does not get there while nobody reads its subscriptions.
+// leave disconnects and waits until go-stomp has read to the end.
 func (p *stompPeer) leave() {
-	var readers sync.WaitGroup
-	for _, s := range p.subs {
-		readers.Go(func() {
-			for range s.C {
-			}
-		})
-	}
 	_ = p.Disconnect()
-	readers.Wait()
+	p.readers.Wait()
+}
+
+// subscription has room for everything a test sends: go-stomp reads nothing else while one of its subscriptions is full.
+type subscription struct {
+	*stomp.Subscription
+
+	in chan *stomp.Message
 }
 
 // subscribe returns when the broker has the subscription. headers are names and values.
-func (p *stompPeer) subscribe(dest string, ack stomp.AckMode, headers ...string) *stomp.Subscription {
+func (p *stompPeer) subscribe(dest string, ack stomp.AckMode, headers ...string) *subscription {
 	p.t.Helper()
 	var opts []func(*frame.Frame) error
 	for i := 0; i < len(headers); i += 2 {
 		opts = append(opts, stomp.SubscribeOpt.Header(headers[i], headers[i+1]))
 	}
-	s, err := p.Subscribe(dest, ack, opts...)
+	c, err := p.Subscribe(dest, ack, opts...)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.subs = append(p.subs, s)
+	s := &subscription{c, make(chan *stomp.Message, 1<<14)}
+	p.readers.Go(func() {
+		for m := range c.C {
+			s.in <- m
+		}
+		close(s.in)
+	})
 	p.barrier()
 	return s
 }
@@ -109,10 +115,10 @@ func (p *stompPeer) send(dest, contentType string, body []byte, headers ...strin
 	}
 }
 
-func (p *stompPeer) hear(s *stomp.Subscription) *stomp.Message {
+func (p *stompPeer) hear(s *subscription) *stomp.Message {
 	p.t.Helper()
 	select {
-	case m := <-s.C:
+	case m := <-s.in:
 		if m == nil || m.Err != nil {
 			p.t.Fatalf("%s: %+v", s.Destination(), m)
 		}
