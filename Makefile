@@ -13,7 +13,7 @@ CLIENTS       := cmd/testdata/clients
 TESTFLAGS     ?=
 FUZZTIME      ?= 60s
 
-# Packages with benchmarks and AllocsPerRun tests that mean nothing under the race detector.
+# Packages whose AllocsPerRun tests mean nothing under the race detector.
 NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
 
 .PHONY: help run build test race alloc lint fmt bench fuzz vuln tidy clients chromium clean
@@ -36,9 +36,9 @@ race: clients chromium ## all tests once, under the race detector, in random ord
 	@echo "==> go test -race ./... (some minutes)"
 	@export CHROME_BIN="$$(bash .ci/chromium)"; $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
 
-alloc: ## the tests of allocations, without the race detector
-	@echo "==> go test, without the race detector, where allocations are counted"
-	@pkgs="$(NORACE)"; if [ -n "$$pkgs" ]; then $(GO) test -count=1 -timeout 5m -run 'Alloc' $$pkgs; fi
+alloc: ## the packages whose tests count allocations, without the race detector
+	@echo "==> go test without the race detector, where allocations are counted"
+	@pkgs="$(NORACE)"; if [ -n "$$pkgs" ]; then $(GO) test -count=1 -timeout 5m $$pkgs; fi
 
 lint: $(LINT) ## golangci-lint, at the pinned version
 	@echo "==> golangci-lint"

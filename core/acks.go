@@ -38,7 +38,8 @@ func (p *pending) call() {
 	}
 }
 
-// run calls the callback of p from the writer, where no Mux recovers.
+// run calls the callback of p. A panic must end neither the process, from the writer where no Mux
+// recovers, nor the way of Close.
 func (o *ackOrder) run(p *pending) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -169,7 +170,7 @@ func (o *ackOrder) abandon() {
 	o.room.Broadcast()
 	o.mu.Unlock()
 	for _, p := range left {
-		p.call()
+		o.run(p)
 	}
 }
 

@@ -24,6 +24,7 @@ type attachment struct {
 	consumer *queue.Consumer
 	scratch  []Delivery
 	order    []uint64 // unsettled tags in order, for AckCumulative; guarded by Session.mu
+	over     bool     // dropped; guarded by Session.mu
 }
 
 // wants reports whether a direct subscription takes m.
@@ -41,12 +42,19 @@ func (a *attachment) push(m *Message) {
 }
 
 func (a *attachment) offer(d Delivery) {
-	dropped, ok := a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
+	a.s.offered(a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body))))
+}
+
+// offer queues deliveries that stay together.
+func (s *Session) offer(ds []Delivery) { s.offered(s.out.PushTogether(&s.b.policy, ds)) }
+
+// offered looks at what the outbox did.
+func (s *Session) offered(dropped int, ok bool) {
 	if dropped > 0 {
-		a.s.b.stats.dropped(ErrSlowConsumer.ID(), dropped)
+		s.b.stats.dropped(ErrSlowConsumer.ID(), dropped)
 	}
 	if !ok {
-		a.s.end(ErrSlowConsumer)
+		s.end(ErrSlowConsumer)
 	}
 }
 
@@ -101,10 +109,43 @@ func (a *attachment) detach() {
 	a.s.b.stats.subscriptions.Add(-1)
 	if a.entry != nil {
 		a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
+		a.s.directs.Add(-1)
 		return
 	}
 	a.consumer.Detach()
 	a.bound.left(a.s)
+}
+
+// drop ends the attachment while its session goes on: its tags are void, and what waits in the outbox
+// stays there no longer.
+func (a *attachment) drop() {
+	a.detach() // first: a delivery that is under way adds tags
+	s := a.s
+	s.mu.Lock()
+	a.over = true
+	for tag, h := range s.held {
+		if h.a == a {
+			delete(s.held, tag)
+		}
+	}
+	s.mu.Unlock()
+	id := a.sub.Load().ID
+	s.out.Remove(&s.b.policy, func(d *Delivery) bool {
+		return d.source == a || d.source == nil && a.entry != nil && d.Sub.ID == id
+	})
+}
+
+// replaced drops a, in whose place a direct subscription has come, and its private queue.
+func (a *attachment) replaced(ctx context.Context) error {
+	if a.entry != nil {
+		a.detach() // what waits in the outbox is as good for the new one
+		return nil
+	}
+	a.drop()
+	if a.bound.kind == "session" {
+		return a.s.v.remove(ctx, a.bound)
+	}
+	return nil
 }
 
 // left counts a member out, and deletes a queue that only members keep.
@@ -287,17 +328,6 @@ func (s *Session) giveBack(d *Delivery) {
 	x, err := d.source.consumer.Settle(queue.Released, engine.Seq(d.Record))
 	if err == nil { // else the subscription has ended, and the queue has it back
 		x.Done(nil)
-	}
-}
-
-// forget drops the tags of a subscription that has ended.
-func (s *Session) forget(a *attachment) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for tag, h := range s.held {
-		if h.a == a {
-			delete(s.held, tag)
-		}
 	}
 }
 

@@ -37,15 +37,16 @@ type Options struct {
 // Broker routes messages between sessions. All methods may be called concurrently. It has no
 // goroutine of its own while nothing happens.
 type Broker struct {
-	o       Options
-	log     *slog.Logger
-	started time.Time
-	nonce   [8]byte // makes message ids unique over restarts
-	seq     atomic.Uint64
-	policy  outbox.Config[Delivery]
-	chains  map[Op]chain
-	stats   stats
-	delayed *delayed
+	o        Options
+	log      *slog.Logger
+	started  time.Time
+	nonce    [8]byte // makes message ids unique over restarts
+	seq      atomic.Uint64
+	sessions atomic.Uint64 // there ever were
+	policy   outbox.Config[Delivery]
+	chains   map[Op]chain
+	stats    stats
+	delayed  *delayed
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc

@@ -29,7 +29,8 @@ type Conn interface {
 	NextReader() (Kind, io.Reader, error)
 	// WriteMessage appends the parts, joined, as one message and does not keep them; what is
 	// gathered leaves with Flush, or earlier when the buffer is full. A peer that reads
-	// nothing for the write timeout gets an error wrapping ErrSlowConsumer. The slice of
+	// nothing for the write timeout gets an error wrapping ErrSlowConsumer, one that has closed the
+	// connection ErrGone: nothing can be said any more, but what it sent before can be read. The slice of
 	// parts is not kept either: callers on the hot path pass one that they use again.
 	WriteMessage(k Kind, parts ...[]byte) error
 	// Flush sends what is gathered. The broker calls it after each DeliverFunc; a protocol

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -22,6 +23,7 @@ type delayed struct {
 	running bool
 	again   bool
 	over    bool
+	failed  []engine.Record // to be tried again now
 	done    sync.WaitGroup
 }
 
@@ -29,6 +31,9 @@ const (
 	delayedLog   = engine.LogID("x/delayed")
 	delayedMost  = 1_000_000 // messages waiting for their time
 	delayedBatch = 256
+
+	shortestPeriod = time.Millisecond
+	delayedRetry   = time.Second // after the engine refused
 )
 
 func openDelayed(b *Broker) (*delayed, error) {
@@ -49,7 +54,17 @@ func (d *delayed) op(v *vhost, m *Message) (engine.Op, error) {
 	if d.log.Stats().Depth >= delayedMost {
 		return engine.Op{}, fmt.Errorf("%d delayed messages are waiting already: %w", delayedMost, ErrQueueFull)
 	}
-	if r := m.Repeat; r != nil && r.Cron != "" {
+	r := m.Repeat
+	switch {
+	case r == nil:
+	case r.Cron == "" && r.Count != 0 && r.Period < shortestPeriod:
+		return engine.Op{}, fmt.Errorf("repeated every %s, %s is the shortest: %w", r.Period, shortestPeriod, ErrInvalid)
+	case r.Cron == "":
+		if m.Visible.IsZero() { // repetitions count from here
+			m = m.Clone()
+			m.Visible = m.Timestamp
+		}
+	default:
 		line, err := cron.Parse(r.Cron)
 		if err != nil {
 			return engine.Op{}, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -75,6 +90,10 @@ func (d *delayed) append(v *vhost, m *Message) engine.Op {
 func (d *delayed) kick() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.wake()
+}
+
+func (d *delayed) wake() {
 	if d.over || d.log == nil {
 		return
 	}
@@ -93,6 +112,13 @@ func (d *delayed) run() {
 			d.b.log.Error("delayed messages cannot be read", "error", err)
 		}
 		for _, r := range recs {
+			d.publish(r)
+		}
+		d.mu.Lock()
+		failed := d.failed
+		d.failed = nil
+		d.mu.Unlock()
+		for _, r := range failed {
 			d.publish(r)
 		}
 		d.mu.Lock()
@@ -115,6 +141,7 @@ func (d *delayed) publish(r engine.Record) {
 	}
 	v := d.b.vhost(name)
 	kept := d.b.message(r.Msg)
+	retry := func(err error) { d.retry(r, err) }
 	ops := []engine.Op{{Kind: engine.Settle, Log: d.log, Seqs: []engine.Seq{r.Seq}}}
 	if next := kept.next(); next != nil {
 		ops = append(ops, d.append(v, next))
@@ -124,10 +151,25 @@ func (d *delayed) publish(r engine.Record) {
 	d.b.stamp(m)
 	if m.expired(m.Timestamp) {
 		d.b.stats.dropped(ErrExpired.ID(), 1)
-		d.b.o.Engine.Commit(&engine.Batch{Ops: ops}, func(error) {})
+		d.b.o.Engine.Commit(&engine.Batch{Ops: ops}, retry)
 		return
 	}
-	d.b.inject(v, m, ops, nil)
+	d.b.inject(v, m, ops, retry)
+}
+
+// retry publishes a record again whose batch failed: Next does not give it twice.
+func (d *delayed) retry(r engine.Record, err error) {
+	if err == nil || errors.Is(err, engine.ErrNotOwner) {
+		return
+	}
+	time.AfterFunc(delayedRetry, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.over {
+			d.failed = append(d.failed, r)
+			d.wake()
+		}
+	})
 }
 
 // next returns the repetition to keep, or nil.
@@ -147,6 +189,9 @@ func (m *Message) next() *Message {
 	c.Repeat = &left
 	if r.Cron == "" {
 		c.Visible = m.Visible.Add(r.Period)
+		if late := time.Since(c.Visible); late > 0 && r.Count < 0 {
+			c.Visible = c.Visible.Add(late.Truncate(r.Period) + r.Period) // what was missed is not made up for
+		}
 		return c
 	}
 	line, err := cron.Parse(r.Cron)

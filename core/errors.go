@@ -47,6 +47,9 @@ var (
 	ErrExpired      = NewReason("expired", 1008, "expired")
 	// ErrClosed is returned by every method of a [Session] that has ended.
 	ErrClosed = NewReason("session_closed", 1000, "the session is closed")
+	// ErrGone is returned by writes to a [Conn] whose peer has closed it or broken it off. What the peer sent before can
+	// still be read, its goodbye perhaps; then reads end as well. So nobody ends a connection for it.
+	ErrGone = errors.New("the peer has gone")
 	// ErrSkip is returned by an [Authenticator] that has no opinion about a login.
 	ErrSkip = errors.New("authenticator: not mine")
 )

@@ -39,6 +39,8 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		gone: make(chan struct{}),
 	}
 	s.writer = writer{s: s, stopped: make(chan struct{})}
+	s.writer.start = s.writer.run
+	s.number = b.sessions.Add(1)
 	s.acks.init(s.writer.kick, s.panicked)
 	if l.Credit > 0 {
 		s.window = queue.NewWindow(l.Credit)
@@ -47,16 +49,16 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if err != nil {
 		return nil, err
 	}
+	if l.Will != nil {
+		if err := s.admit(ctx, l.Will); err != nil { // it is the client's, and authorized now
+			return nil, fmt.Errorf("will: %w", err)
+		}
+	}
 	if err := b.register(ctx, s); err != nil {
 		return nil, err
 	}
 	s.claimState(&l)
 	if l.Will != nil {
-		if err := s.checkWill(ctx, l.Will); err != nil {
-			s.st.setExpiry(0)
-			_ = s.Close()
-			return nil, err
-		}
 		s.st.setWill(l.Will, l.WillDelay)
 	}
 	return s, nil
@@ -110,22 +112,41 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 		}
 		b.mu.Unlock()
 		old.end(ErrTakenOver)
-		timeout := time.NewTimer(takeoverWait)
-		select {
-		case <-old.gone:
-		case <-timeout.C:
-			// Its protocol hangs: take what it holds, so that nothing of it lives twice.
-			b.background(func() { _ = old.Close() })
-			b.mu.Lock()
-			if b.online[key] == old {
-				delete(b.online, key)
-			}
-			b.mu.Unlock()
-		case <-ctx.Done():
-			timeout.Stop()
-			return fmt.Errorf("take over client id %q: %w", s.principal.ClientID, ctx.Err())
+		gone, err := old.wait(ctx)
+		if err != nil {
+			return fmt.Errorf("take over client id %q: %w", s.principal.ClientID, err)
 		}
-		timeout.Stop()
+		if !gone {
+			// Its protocol hangs: take what it keeps, so that it cannot take that away later. What it holds of
+			// queues comes back when it ends.
+			old.closed.Store(true)
+			b.background(func() { _ = old.Close() })
+			old.leave()
+			b.offline(old)
+		}
+	}
+}
+
+// wait waits until the session has gone, for takeoverWait at most.
+func (s *Session) wait(ctx context.Context) (gone bool, err error) {
+	timeout := time.NewTimer(takeoverWait)
+	defer timeout.Stop()
+	select {
+	case <-s.gone:
+		return true, nil
+	case <-timeout.C:
+		return false, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
+
+// offline frees the client id of s, unless another session has it.
+func (b *Broker) offline(s *Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if key := (clientKey{s.v.name, s.principal.ClientID}); b.online[key] == s {
+		delete(b.online, key)
 	}
 }
 
@@ -138,20 +159,20 @@ func (s *Session) claimState(l *Login) {
 	s.v.mu.Unlock()
 	if old != nil && !l.CleanStart {
 		if subs, ok := old.resume(s, expiry); ok {
-			s.st, s.resumed, s.wasKept = old, subs, true
+			s.resumed, s.wasKept = subs, true
+			s.hold(old)
 			return
 		}
 	}
 	if old != nil {
 		old.end()
 	}
-	s.st = &state{v: s.v, client: s.principal.ClientID, session: s, expiry: expiry}
+	s.hold(&state{v: s.v, client: s.principal.ClientID, session: s, expiry: expiry})
 }
 
-// checkWill authorizes a will and makes it the client's.
-func (s *Session) checkWill(ctx context.Context, m *Message) error {
-	if err := s.admit(ctx, m); err != nil {
-		return fmt.Errorf("will: %w", err)
-	}
-	return nil
+// hold makes st the session's.
+func (s *Session) hold(st *state) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.st = st
 }

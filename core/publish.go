@@ -18,6 +18,12 @@ import (
 // done will not be called: ErrDenied, ErrInvalid, ErrClosed, ErrUnavailable. Errors known
 // only later, as ErrQueueFull, come with done.
 func (s *Session) Publish(ctx context.Context, m *Message, done func(Published, error)) error {
+	return s.PublishTo(ctx, m, nil, done)
+}
+
+// PublishTo is Publish to a queue that is declared by the way: queue says how it should be if the message
+// creates it.
+func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
@@ -25,26 +31,11 @@ func (s *Session) Publish(ctx context.Context, m *Message, done func(Published, 
 		return err
 	}
 	if s.b.chains[OpPublish] == nil {
-		return s.publish(ctx, m, nil, done)
+		return s.publish(ctx, m, queue, done)
 	}
 	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: &s.principal, Message: m}, func(ctx context.Context, c *Call) error {
-		return s.publish(ctx, c.Message, nil, done)
+		return s.publish(ctx, c.Message, queue, done)
 	})
-}
-
-// PublishTo is Publish to a queue that is declared by the way: queue says how it should be if the message
-// creates it.
-func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
-	if queue == nil || s.b.chains[OpPublish] != nil {
-		return s.Publish(ctx, m, done)
-	}
-	if s.closed.Load() {
-		return ErrClosed
-	}
-	if err := s.admit(ctx, m); err != nil {
-		return err
-	}
-	return s.publish(ctx, m, queue, done)
 }
 
 // admit checks m and makes it the session's.
@@ -156,17 +147,16 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	for _, m := range tx.Sends {
-		if err := s.admit(ctx, m); err != nil {
-			return fmt.Errorf("commit: %w", err)
-		}
+	sends, err := s.admitAll(ctx, tx.Sends)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
 	}
 	stored := func() {}
-	if slices.ContainsFunc(tx.Sends, func(m *Message) bool { return m.Retain }) {
+	if slices.ContainsFunc(sends, func(m *Message) bool { return m.Retain }) {
 		stored = sync.OnceFunc(s.v.retaining.begin())
 	}
 	c := commit{s: s, stored: stored}
-	for _, m := range tx.Sends {
+	for _, m := range sends {
 		if err := c.send(ctx, m); err != nil {
 			c.undo()
 			return fmt.Errorf("commit: %w", err)
@@ -198,6 +188,29 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 		c.undo()
 	}
 	return err
+}
+
+// admitAll admits the sends of a transaction and runs the interceptors over them.
+func (s *Session) admitAll(ctx context.Context, ms []*Message) ([]*Message, error) {
+	for _, m := range ms {
+		if err := s.admit(ctx, m); err != nil {
+			return nil, err
+		}
+	}
+	if s.b.chains[OpPublish] == nil {
+		return ms, nil
+	}
+	sends := make([]*Message, 0, len(ms))
+	for _, m := range ms {
+		err := s.b.intercept(ctx, &Call{Op: OpPublish, Principal: &s.principal, Message: m}, func(_ context.Context, c *Call) error {
+			sends = append(sends, c.Message)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sends, nil
 }
 
 // commit is a transaction on its way: sends that are routed, the ops of all.

@@ -1,8 +1,10 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,9 +15,11 @@ import (
 
 // routing is where one message goes. It is pooled: a publish to direct subscribers costs no memory.
 type routing struct {
-	found  subtree.Result[*entry]
-	queues []*boundQueue // reserved
-	bytes  int
+	found    subtree.Result[*entry]
+	queues   []*boundQueue // reserved
+	bytes    int
+	multiple []*attachment // those of sessions with several direct subscriptions
+	together []Delivery    // for one of these sessions
 }
 
 var routings = sync.Pool{New: func() any { return new(routing) }}
@@ -71,12 +75,41 @@ func (r *routing) unreserve() {
 func (r *routing) direct(m *Message, from *Session) int {
 	n := 0
 	for _, e := range r.found.Direct {
-		if a := e.direct; a != nil && a.wants(m, from) {
+		a := e.direct
+		if a == nil || !a.wants(m, from) {
+			continue
+		}
+		n++
+		if a.s.directs.Load() > 1 {
+			r.multiple = append(r.multiple, a)
+		} else {
 			a.push(m)
-			n++
 		}
 	}
+	if len(r.multiple) > 0 {
+		r.overlapping(m)
+	}
 	return n
+}
+
+// overlapping hands m to sessions that may have matched several times: all of a session's deliveries side by
+// side, so that its protocol may merge them.
+func (r *routing) overlapping(m *Message) {
+	if len(r.multiple) > 1 {
+		slices.SortFunc(r.multiple, func(a, b *attachment) int { return cmp.Compare(a.s.number, b.s.number) })
+	}
+	for i := 0; i < len(r.multiple); {
+		s := r.multiple[i].s
+		r.together = r.together[:0]
+		for ; i < len(r.multiple) && r.multiple[i].s == s; i++ {
+			r.together = append(r.together, Delivery{Message: m, Sub: r.multiple[i].sub.Load(), Attempt: 1})
+		}
+		s.offer(r.together)
+		s.writer.kick()
+	}
+	clear(r.multiple)
+	clear(r.together)
+	r.multiple, r.together = r.multiple[:0], r.together[:0]
 }
 
 // ops returns what the engine has to do for m.

@@ -32,6 +32,8 @@ type Session struct {
 	counters  *protoStats
 	acks      ackOrder
 	out       outbox.Box[Delivery]
+	number    uint64       // unique, for sorting
+	directs   atomic.Int32 // direct subscriptions
 	writer    writer
 
 	mu      sync.Mutex
@@ -43,6 +45,7 @@ type Session struct {
 	closed  atomic.Bool
 
 	closing sync.Once
+	leaving sync.Once
 	gone    chan struct{} // closed when Close has done its work
 }
 
@@ -146,13 +149,8 @@ func (s *Session) Close() error {
 		if temp != "" {
 			s.v.dropTemps(temp)
 		}
-		s.b.mu.Lock()
-		key := clientKey{s.v.name, s.principal.ClientID}
-		if s.b.online[key] == s {
-			delete(s.b.online, key)
-		}
-		s.b.mu.Unlock()
-		s.st.leave(s)
+		s.leave() // before the client id is free: who comes next finds what is kept
+		s.b.offline(s)
 		s.counters.sessions.Add(-1)
 		s.b.stats.disconnected(ReasonID(err))
 		if s.b.chains[OpDisconnect] != nil {
@@ -162,6 +160,18 @@ func (s *Session) Close() error {
 	})
 	<-s.gone
 	return nil
+}
+
+// leave leaves the state behind, once.
+func (s *Session) leave() {
+	s.leaving.Do(func() {
+		s.mu.Lock()
+		st := s.st
+		s.mu.Unlock()
+		if st != nil { // nil: the login has not come that far
+			st.leave()
+		}
+	})
 }
 
 func lastDoesNothing(context.Context, *Call) error { return nil }

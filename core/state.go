@@ -90,6 +90,7 @@ func (st *state) setWill(m *Message, delay time.Duration) {
 // worth the memory, but the expiry may still be set when the client leaves.
 func (st *state) remember(sub *Subscription) {
 	if !sub.Durable && sub.Meta == nil {
+		st.forget(sub.ID)
 		return
 	}
 	kept := *sub
@@ -147,8 +148,8 @@ func (st *state) stopTimers() {
 	}
 }
 
-// leave is called when the connection of s has ended.
-func (st *state) leave(*Session) {
+// leave is called when the connection has ended, or hangs and another one takes over.
+func (st *state) leave() {
 	st.mu.Lock()
 	st.session = nil
 	expiry := st.expiry

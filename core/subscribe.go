@@ -63,10 +63,15 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 
 // start attaches a, in the place of old, and makes it the session's.
 func (s *Session) start(ctx context.Context, a, old *attachment) error {
-	if err := a.attach(ctx, old); err != nil {
+	err := a.attach(ctx, old)
+	s.mu.Lock()
+	if err != nil {
+		if old != nil && old.over { // it has made room in vain
+			delete(s.subs, old.sub.Load().ID)
+		}
+		s.mu.Unlock()
 		return err
 	}
-	s.mu.Lock()
 	open := s.subs != nil
 	if open {
 		s.subs[a.sub.Load().ID] = a
@@ -113,10 +118,10 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	isTopic := strings.HasPrefix(sub.Filter, "topic/")
 	if isTopic && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable {
 		a.entry = &entry{direct: a}
+		a.s.directs.Add(1) // before it can match: see routing.direct
 		v.index.Add(sub.Filter, a.entry)
 		if old != nil {
-			a.s.forget(old)
-			old.detach()
+			return old.replaced(ctx)
 		}
 		return nil
 	}
@@ -136,11 +141,10 @@ func (a *attachment) join(bq *boundQueue, old *attachment) error {
 	a.bound = bq
 	bq.mu.Lock()
 	bq.members++
-	bq.durable = bq.durable || sub.Durable
+	bq.durable = sub.Durable || bq.durable && bq.kind != "session"
 	bq.mu.Unlock()
 	if old != nil {
-		a.s.forget(old)
-		old.detach()
+		old.drop()
 	}
 	credit := sub.Credit
 	if credit <= 0 {
@@ -258,11 +262,7 @@ func (s *Session) Unsubscribe(ctx context.Context, id string) error {
 	if a == nil { // of the resumed session, never attached
 		return s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, id))
 	}
-	s.forget(a)
-	a.detach()
-	if a.entry != nil {
-		s.out.Remove(&s.b.policy, func(d *Delivery) bool { return d.Sub == a.sub.Load() })
-	}
+	a.drop()
 	if a.bound != nil && a.bound.kind == "session" {
 		return s.v.remove(ctx, a.bound)
 	}

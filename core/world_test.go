@@ -69,6 +69,7 @@ func credit(n int) func(*core.Subscription) { return func(s *core.Subscription) 
 func selector(text string) func(*core.Subscription) {
 	return func(s *core.Subscription) { s.Selector = text }
 }
+
 func group(name string) func(*core.Subscription) {
 	return func(s *core.Subscription) { s.Group = name }
 }
@@ -106,12 +107,15 @@ func (w *world) pub(c *coretest.Client, dest string, bodies ...string) {
 
 func transient(m *core.Message) { m.Persistent = false }
 func retain(m *core.Message)    { m.Retain = true }
+
 func header(name, value string) func(*core.Message) {
 	return func(m *core.Message) { m.Header = append(m.Header, core.Field{Name: name, Value: value}) }
 }
+
 func level(n int) func(*core.Message) {
 	return func(m *core.Message) { m.Priority = core.PriorityOf(n) }
 }
+
 func expires(d time.Duration) func(*core.Message) {
 	return func(m *core.Message) { m.Expires = time.Now().Add(d) }
 }

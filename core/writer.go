@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -14,6 +15,7 @@ import (
 // goroutine exists only while there is something to write: an idle session costs none.
 type writer struct {
 	s       *Session
+	start   func() // is run: made once, so that starting the goroutine allocates nothing
 	state   atomic.Int32
 	closing atomic.Bool
 	stopped chan struct{}
@@ -29,7 +31,7 @@ const (
 // kick makes sure that what was just queued is worked off.
 func (w *writer) kick() {
 	if w.state.Load() == idle && w.state.CompareAndSwap(idle, running) {
-		go w.run() // stop waits for it
+		go w.start() // stop waits for it
 	}
 }
 
@@ -95,7 +97,13 @@ func (s *Session) flush() {
 	if s.conn == nil || s.writer.closing.Load() {
 		return
 	}
-	if err := s.conn.Flush(); err != nil {
+	s.unwritten(s.conn.Flush())
+}
+
+// unwritten ends the session when a write has failed, but for a peer that has gone: the protocol shall read what it
+// has said before, and then sees the end.
+func (s *Session) unwritten(err error) {
+	if err != nil && !errors.Is(err, ErrGone) {
 		s.end(err)
 	}
 }
@@ -124,7 +132,7 @@ func (s *Session) write(ds []Delivery) {
 		}
 	}
 	if err := s.deliver(ds); err != nil {
-		s.end(err)
+		s.unwritten(err)
 		return
 	}
 	bytes := 0

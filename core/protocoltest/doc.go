@@ -24,6 +24,7 @@
 //	Denied        what authorizers refuse: the peer is told, others are undisturbed
 //	Disconnect    the client says goodbye: nil
 //	PeerCloses    the session goes with its connection, a broken one is an error
+//	LastWords     what was sent before the close counts, though nothing can be written any more
 //	HalfMessage   the end of the input inside a message
 //	Shutdown      ctx is done: goodbye, soon, core.ErrShutdown
 //	Takeover      core.ErrTakenOver, soon, by the core and by the protocol itself

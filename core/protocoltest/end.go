@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,6 +34,31 @@ func disconnect(t *testing.T, s *Suite) {
 	}
 	if n := e.broker.Stats().Sessions; n != 0 {
 		t.Errorf("there are %d sessions after the client said goodbye", n)
+	}
+}
+
+// lastWords: what a client sent before it closed counts, though the broker was writing to it at that moment and nothing
+// can be written any more.
+func lastWords(t *testing.T, s *Suite) {
+	e := newEnv(t, s)
+	plain := e.plain(core.Login{})
+	if err := plain.Subscribe(e.ctx, &core.Subscription{ID: "1", Filter: "topic/kit/last"}); err != nil {
+		t.Fatal(err)
+	}
+	c := e.connect()
+	c.subscribe("topic/kit/last") // each message is written back to it
+	synctest.Wait()
+	const n = 500
+	for i := range n {
+		if err := c.Publish("topic/kit/last", fmt.Appendf(nil, "%d", i)); err != nil {
+			t.Fatalf("publish: %v", err)
+		}
+	}
+	c.peer.Close()
+	for i := range n {
+		if d := plain.Next(t); string(d.Body) != strconv.Itoa(i) {
+			t.Fatalf("message %d of a client that closed after message %d is %q", i, n-1, d.Body)
+		}
 	}
 }
 

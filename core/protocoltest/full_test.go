@@ -70,7 +70,14 @@ type fullConn struct {
 }
 
 func (f *fullConn) send(fields ...string) error {
-	return f.c.WriteMessage(core.Text, []byte(encode(fields...)))
+	return unlessGone(f.c.WriteMessage(core.Text, []byte(encode(fields...))))
+}
+
+func unlessGone(err error) error {
+	if errors.Is(err, core.ErrGone) {
+		return nil
+	}
+	return err
 }
 
 func encode(fields ...string) string {
@@ -152,7 +159,7 @@ func (f *fullConn) serve(ctx context.Context) error {
 	f.c.LoggedIn()
 	_ = f.send("C")
 	for {
-		if err := f.c.Flush(); err != nil {
+		if err := unlessGone(f.c.Flush()); err != nil {
 			return err
 		}
 		line, err := next()

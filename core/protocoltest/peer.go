@@ -291,7 +291,7 @@ func (c *Peer) gone() {
 	p.peerGone = true
 	p.sent, p.sentBytes = nil, 0
 	if p.writeErr == nil {
-		p.writeErr = io.ErrClosedPipe
+		p.writeErr = fmt.Errorf("pipe write: %w", core.ErrGone)
 	}
 	p.cond.Broadcast()
 }

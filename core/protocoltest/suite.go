@@ -142,6 +142,7 @@ func checks() []check {
 		{"Denied", denied, nil},
 		{"Disconnect", disconnect, []Capability{Disconnect}},
 		{"PeerCloses", peerCloses, nil},
+		{"LastWords", lastWords, nil},
 		{"HalfMessage", halfMessage, nil},
 		{"Shutdown", shutdown, nil},
 		{"Takeover", takeover, nil},

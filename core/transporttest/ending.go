@@ -136,6 +136,49 @@ func lastWordsAreRead(t testing.TB, s Suite) {
 	wantEnd(t, err, core.ErrDenied)
 }
 
+// peerGone: a peer that has closed cannot be written to, which is said, but what it sent before is read.
+func peerGone(t testing.TB, s Suite) {
+	closed := make(chan struct{})
+	words := make(chan int, 1)
+	srv := serve(t, s, DefaultLimits(), func(_ context.Context, c core.Conn) error {
+		c.LoggedIn()
+		<-closed
+		var err error
+		for began := time.Now(); err == nil && time.Since(began) < 10*time.Second; { // the first writes meet nobody
+			err = c.WriteMessage(core.Binary, []byte("x"))
+			if err == nil {
+				err = c.Flush()
+			}
+		}
+		if !errors.Is(err, core.ErrGone) {
+			t.Errorf("writes to a peer that has closed: %v, want ErrGone", err)
+		}
+		n := 0
+		for {
+			_, r, err := c.NextReader()
+			if err != nil {
+				break
+			}
+			b, err := io.ReadAll(r)
+			n += len(b)
+			if err != nil {
+				break
+			}
+		}
+		words <- n
+		return nil
+	})
+	c := srv.dial()
+	for range 3 {
+		send(t, c, "said before")
+	}
+	_ = c.NetConn().Close()
+	close(closed)
+	if n := <-words; n != 33 {
+		t.Errorf("%d of 33 bytes were read that the peer sent before it closed", n)
+	}
+}
+
 func shutdown(t testing.TB, s Suite) {
 	const number = 5
 	reading, ends := make(chan struct{}, number), make(chan error, number)

@@ -87,6 +87,7 @@ func Checks() []Check {
 		{"CloseIsBounded", closeIsBounded},
 		{"CloseReason", closeReason},
 		{"LastWordsAreRead", lastWordsAreRead},
+		{"PeerGone", peerGone},
 		{"ReadDeadline", readDeadline},
 		{"Shutdown", shutdown},
 		{"ShutdownIsBounded", shutdownIsBounded},

@@ -238,11 +238,11 @@ func (p *peer) answer(kind byte, id uint16, code byte) *fault {
 func (p *peer) writeAck(kind byte, id uint16, code byte, text string) error {
 	switch {
 	case p.version < 5 || code == codeSuccess:
-		return p.c.WriteMessage(core.Binary, []byte{kind, 2, byte(id >> 8), byte(id)})
+		return p.say([]byte{kind, 2, byte(id >> 8), byte(id)})
 	case text == "" || p.quiet:
-		return p.c.WriteMessage(core.Binary, []byte{kind, 3, byte(id >> 8), byte(id), code})
+		return p.say([]byte{kind, 3, byte(id >> 8), byte(id), code})
 	default:
-		return p.c.WriteMessage(core.Binary, p.reasonPacket(kind, []byte{byte(id >> 8), byte(id), code}, text))
+		return p.say(p.reasonPacket(kind, []byte{byte(id >> 8), byte(id), code}, text))
 	}
 }
 

@@ -36,6 +36,7 @@ func (p *peer) authenticate(h *connect) *fault {
 		return failure(codeBadMethod, fmt.Sprintf("authentication method %q is not offered", clip(h.authMethod)))
 	}
 	data := h.authData
+	h.anonymous = false
 	h.authData = nil
 	for {
 		answer, done, err := x.Next(p.ctx, &h.login, data)
@@ -124,5 +125,5 @@ func (p *peer) writeAuth(code byte, method string, data []byte) error {
 	}
 	b := appendVarint([]byte{packets.Auth << 4}, 1+varintLen(len(props))+len(props))
 	b = append(appendVarint(append(b, code), len(props)), props...)
-	return p.c.WriteMessage(core.Binary, b)
+	return p.say(b)
 }

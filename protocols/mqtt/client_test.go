@@ -164,10 +164,10 @@ func list(props []byte) []byte { return append(vbi(len(props)), props...) }
 
 // Properties.
 func prop8(id, v byte) []byte         { return []byte{id, v} }
-func prop16(id byte, v uint16) []byte { return append([]byte{id}, u16(v)...) }
-func prop32(id byte, v uint32) []byte { return binary.BigEndian.AppendUint32([]byte{id}, v) }
 func propS(id byte, s string) []byte  { return append([]byte{id}, str(s)...) }
 func propUser(k, v string) []byte     { return slices.Concat([]byte{0x26}, str(k), str(v)) }
+func prop16(id byte, v uint16) []byte { return append([]byte{id}, u16(v)...) }
+func prop32(id byte, v uint32) []byte { return binary.BigEndian.AppendUint32([]byte{id}, v) }
 func props(list ...[]byte) []byte     { return slices.Concat(list...) }
 func expiry(seconds uint32) []byte    { return prop32(0x11, seconds) }
 func receiveMaximum(n uint16) []byte  { return prop16(0x21, n) }

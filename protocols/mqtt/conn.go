@@ -42,9 +42,9 @@ func (n *netConn) Read(b []byte) (int, error) {
 	return k, nil
 }
 
-// Write implements net.Conn. The DISCONNECT of mochi is dropped: finish sends ours, when everything else is sent.
+// Write implements net.Conn. mochi writes CONNACK and PINGRESP.
 func (n *netConn) Write(b []byte) (int, error) {
-	if n.mute || len(b) > 0 && b[0]>>4 == packets.Disconnect {
+	if n.mute {
 		n.mute = false
 		return len(b), nil
 	}
@@ -88,16 +88,19 @@ func (a address) String() string {
 
 // establish runs the connection inside mochi until it ends. A panic ends this connection only.
 func (p *peer) establish() (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p.proto.log.Error("panic while serving a connection", "conn", p.c.Info().ID, "remote", p.nc.RemoteAddr().String(),
-				"panic", r, "stack", string(debug.Stack()))
-			err = &fault{codeImplementation, undisclosedReason, core.ErrInternal}
-		}
-		p.proto.server.Clients.Delete(p.name)
-	}()
+	defer p.proto.server.Clients.Delete(p.name)
+	defer p.contain(&err)
 	p.in.wait = p.proto.cfg.ConnectTimeout
 	return p.proto.server.EstablishConnection("wye", &p.nc)
+}
+
+// contain, deferred, turns a panic into an error that ends the connection.
+func (p *peer) contain(err *error) {
+	if r := recover(); r != nil {
+		p.proto.log.Error("panic while serving a connection", "conn", p.c.Info().ID, "remote", p.nc.RemoteAddr().String(),
+			"panic", r, "stack", string(debug.Stack()))
+		*err = &fault{codeImplementation, undisclosedReason, core.ErrInternal}
+	}
 }
 
 // receive returns the next packet for mochi.
@@ -123,7 +126,16 @@ func (p *peer) receive() ([]byte, error) {
 // write sends whole packets. What the reader of the connection writes is flushed before it waits for more.
 func (p *peer) write(parts ...[]byte) error {
 	p.dirty = true
-	return p.c.WriteMessage(core.Binary, parts...)
+	return p.say(parts...)
+}
+
+// say writes whole packets. Any goroutine may. To a peer that has gone nothing can be said, but what it has sent before
+// counts, its DISCONNECT above all.
+func (p *peer) say(parts ...[]byte) error {
+	if err := p.c.WriteMessage(core.Binary, parts...); err != nil && !errors.Is(err, core.ErrGone) {
+		return err
+	}
+	return nil
 }
 
 // idle is called before the connection waits for more bytes: the time to settle what was acknowledged, and to send
@@ -134,7 +146,7 @@ func (p *peer) idle() error {
 		return nil
 	}
 	p.dirty = false
-	if err := p.c.Flush(); err != nil {
+	if err := p.c.Flush(); err != nil && !errors.Is(err, core.ErrGone) {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return nil

@@ -130,7 +130,11 @@ func (p *peer) login() *fault {
 	asked := h.login.ClientID
 	s, err := p.proto.broker.Connect(p.ctx, h.login, p.deliver)
 	if err != nil {
-		return &fault{connectCode(err, h.anonymous), reasonText(err), err}
+		f := &fault{connectCode(err, h.anonymous), reasonText(err), err}
+		if f.code == codeBadLogin {
+			f.text = "bad user name or password" // which of them is nobody's business
+		}
+		return f
 	}
 	p.session = s
 	p.durable = h.login.Expiry > 0

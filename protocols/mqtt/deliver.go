@@ -41,7 +41,10 @@ func (b *batch) own(p ...byte) []byte {
 }
 
 // deliver is the session's core.DeliverFunc.
-func (p *peer) deliver(ds []core.Delivery) error {
+func (p *peer) deliver(ds []core.Delivery) (err error) {
+	defer p.contain(&err)
+	p.resuming.Lock()   // and unlocked at once: it only waits for resume
+	p.resuming.Unlock() //nolint:staticcheck // see above
 	if s := p.suback.Load(); s != nil {
 		s.before(ds)
 	}
@@ -55,11 +58,11 @@ func (p *peer) deliver(ds []core.Delivery) error {
 			}
 		}
 	}
-	err := p.send(b)
-	if err == nil {
-		p.accept(b.tags)
+	if err := p.send(b); err != nil {
+		return err
 	}
-	return err
+	p.accept(b.tags)
+	return nil
 }
 
 func (p *peer) send(b *batch) error {

@@ -1,6 +1,10 @@
 package mqtt
 
-import "github.com/wyemq/wye/core"
+import (
+	"context"
+
+	"github.com/wyemq/wye/core"
+)
 
 // For the property tests and fuzz targets of what has no other door.
 var (
@@ -35,3 +39,15 @@ func Encode(m *core.Message, version byte) []byte { return encoded(m, version, f
 
 // MochiClients returns how many clients mochi remembers.
 func (p *Protocol) MochiClients() int { return p.server.Clients.Len() }
+
+// Deliverer returns the DeliverFunc of a connection of this version, and a subscription of QoS 0 for its deliveries.
+func Deliverer(ctx context.Context, p *Protocol, c core.Conn, version byte) (core.DeliverFunc, *core.Subscription) {
+	pe := newPeer(ctx, p, c, "test")
+	pe.version = version
+	return pe.deliver, pe.consume(&subscription{text: "a/b", target: target{filter: "topic/a/b"}}, core.RetainedNever)
+}
+
+// Overlapping returns a subscription of QoS 0 with an identifier, and Retain As Published or not.
+func Overlapping(id uint32, published bool) *core.Subscription {
+	return &core.Subscription{Data: &subscription{id: id, published: published}}
+}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -51,6 +52,10 @@ type peer struct {
 	receipts receipts
 	out      inflight
 	suback   atomic.Pointer[suback]
+
+	// resuming is held until every subscription of a resumed session is there again: the client must not hear that it is
+	// connected, from a first delivery, while another subscription still misses what is published.
+	resuming sync.Mutex
 }
 
 func newPeer(ctx context.Context, proto *Protocol, c core.Conn, name string) *peer {
@@ -85,6 +90,8 @@ func (p *peer) resume() error {
 	if !ok {
 		return nil
 	}
+	p.resuming.Lock()
+	defer p.resuming.Unlock()
 	slices.SortFunc(kept, func(a, b core.Subscription) int { return strings.Compare(a.ID, b.ID) })
 	byText := make(map[string]*subscription, len(kept))
 	for i := range kept {

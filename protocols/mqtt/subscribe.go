@@ -100,7 +100,10 @@ func (p *peer) subscribe(pk *packets.Packet) *fault {
 	}
 	s := &suback{p: p, id: pk.PacketID, done: make(chan struct{})}
 	p.suback.Store(s)
-	defer p.suback.Store(nil)
+	defer func() {
+		p.suback.Store(nil)
+		s.once.Do(func() { close(s.done) }) // after a panic: nobody waits for an answer that never comes
+	}()
 	code := byte(0)
 	for i := range pk.Filters {
 		sub, f := p.subscriptionFor(&pk.Filters[i])
@@ -234,7 +237,7 @@ func (s *suback) write(last byte, text string) error {
 // writeCodes writes SUBACK or UNSUBACK: identifier and codes, with properties between them in MQTT 5.
 func (p *peer) writeCodes(first byte, fields []byte, text string) error {
 	if p.version < 5 {
-		return p.c.WriteMessage(core.Binary, append(appendVarint([]byte{first}, len(fields)), fields...))
+		return p.say(append(appendVarint([]byte{first}, len(fields)), fields...))
 	}
 	var props []byte
 	if text != "" && !p.quiet {
@@ -249,7 +252,7 @@ func (p *peer) writeCodes(first byte, fields []byte, text string) error {
 	}
 	b := append(appendVarint([]byte{first}, size), fields[:2]...)
 	b = append(appendVarint(b, len(props)), props...)
-	return p.c.WriteMessage(core.Binary, append(b, fields[2:]...))
+	return p.say(append(b, fields[2:]...))
 }
 
 // unsubscribe works off UNSUBSCRIBE.

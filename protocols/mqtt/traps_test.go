@@ -52,12 +52,13 @@ func TestDeadlock(t *testing.T) {
 	bubble(t, setup{config: func(c *mqtt.Config) { c.ReceiveMaximum = 65_535 }}, func(t *testing.T, s *server) {
 		const n = 2000
 		a, b := s.client(hello{}), s.client(hello{})
-		done := make(chan error, 2)
+		a.subscribe("b", 1)
+		b.subscribe("a", 1)
+		done := make(chan error, 4)
 		for _, x := range []struct {
-			c        *raw
-			own, its string
-		}{{a, "a", "b"}, {b, "b", "a"}} {
-			x.c.subscribe(x.its, 1)
+			c   *raw
+			own string
+		}{{a, "a"}, {b, "b"}} {
 			go func() {
 				for i := range n {
 					if err := x.c.peer.Send(core.Binary, packet(0x32, str(x.own), u16(uint16(i+1)), []byte{0}, []byte("x"))); err != nil {
@@ -191,6 +192,7 @@ func TestHol(t *testing.T) {
 		fine.subscribe("a", 1)
 		pub := s.client(hello{})
 		body := strings.Repeat("x", 32<<10)
+		began := time.Now()
 		for i := range 100 {
 			pub.publish("a", 1, uint16(i+1), body)
 			if p, err := pub.try(time.Second); err != nil || p.first != tPUBACK {
@@ -198,6 +200,9 @@ func TestHol(t *testing.T) {
 			}
 			m := fine.message()
 			fine.ack(tPUBACK, m.id)
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("others waited %s for the subscriber that does not read", took)
 		}
 	})
 }
@@ -234,10 +239,33 @@ func TestPanic(t *testing.T) {
 		bad.mustEnd(0x83, core.ErrInternal)
 		other.write([]byte{0xC0, 0})
 		other.want(0xD0)
-		if n := s.broker.Stats().Sessions; n != 1 {
-			t.Errorf("%d sessions, want 1", n)
+		if n, m := s.broker.Stats().Sessions, s.proto.MochiClients(); n != 1 || m != 1 {
+			t.Errorf("%d sessions, %d clients in mochi, want 1", n, m)
 		}
 	})
+}
+
+// The same while the core delivers, on a goroutine of its own.
+func TestPanicDelivering(t *testing.T) {
+	b, p := benchServer(t)
+	c := newMemConn()
+	c.onByte = func(parts [][]byte) {
+		if len(parts) > 1 {
+			panic("on purpose")
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.ServeConn(t.Context(), c) }()
+	c.in <- hello{}.packet()
+	c.in <- subscribePacket(5, "a", 0)
+	c.await(6)
+	c.in <- packet(0x30, str("a"), []byte{0}, []byte("x"))
+	if err := await(t, ended); !errors.Is(err, core.ErrInternal) {
+		t.Errorf("ended with %v", err)
+	}
+	if n := b.Stats().Sessions; n != 0 {
+		t.Errorf("%d sessions", n)
+	}
 }
 
 // mochi computes 1.5 times the keep alive with 16 bits: 43,691 s and more end at once or much too early.

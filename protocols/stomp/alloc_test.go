@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 // sink is a core.Conn that counts what is written to it.
 type sink struct {
 	info  core.ConnInfo
-	bytes int
+	bytes atomic.Int64 // any goroutine may write
 }
 
 func newSink() *sink {
@@ -30,7 +31,7 @@ func (*sink) NextReader() (core.Kind, io.Reader, error) { return 0, nil, io.EOF 
 
 func (s *sink) WriteMessage(_ core.Kind, parts ...[]byte) error {
 	for _, p := range parts {
-		s.bytes += len(p)
+		s.bytes.Add(int64(len(p)))
 	}
 	return nil
 }

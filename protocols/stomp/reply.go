@@ -19,6 +19,15 @@ func (s *session) write(build func(b []byte) []byte) error {
 	s.dirty.Store(true)
 	s.beat.wrote()
 	s.p.replies.Put(buf)
+	return unlessGone(err)
+}
+
+// unlessGone returns the error of a write, but for a peer that has gone: what it has sent before counts, its
+// DISCONNECT above all.
+func unlessGone(err error) error {
+	if errors.Is(err, core.ErrGone) {
+		return nil
+	}
 	return err
 }
 

@@ -166,10 +166,10 @@ func (s *session) feed(data []byte) error {
 }
 
 func (s *session) flush() error {
-	if s.dirty.Swap(false) {
-		return s.conn.Flush()
+	if !s.dirty.Swap(false) {
+		return nil
 	}
-	return nil
+	return unlessGone(s.conn.Flush())
 }
 
 // handle executes one frame. An error ends the connection; what is to be told was told.

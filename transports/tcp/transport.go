@@ -149,7 +149,7 @@ func (t *Transport) admit(nc net.Conn, h core.Handler) {
 	}
 	c := &conn{hub: &t.hub, h: h}
 	if t.tls != nil {
-		nc = tls.Server(nc, t.tls)
+		nc = wire.TLSServer(nc, t.tls)
 	}
 	c.Attach(&t.hub, nc, info)
 	c.nc = nc

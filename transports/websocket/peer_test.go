@@ -318,3 +318,12 @@ func (e echo) ServeConn(_ context.Context, c core.Conn) error {
 }
 
 var discard = slog.New(slog.DiscardHandler)
+
+// handlerFunc is a handler made of a function.
+type handlerFunc func(ctx context.Context, c core.Conn) error
+
+func (handlerFunc) Subprotocols() []string           { return []string{"test"} }
+func (handlerFunc) Select(o []string) (string, bool) { return o[0], true }
+func (h handlerFunc) ServeConn(ctx context.Context, c core.Conn) error {
+	return h(ctx, c)
+}

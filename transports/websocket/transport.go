@@ -86,7 +86,7 @@ func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
 		l = &wire.ProxyListener{Listener: l, Trusted: t.proxies, Timeout: t.cfg.Limits.LoginTimeout}
 	}
 	if cfg != nil {
-		l = tls.NewListener(l, cfg)
+		l = &wire.TLSListener{Listener: l, Config: cfg}
 	}
 	t.mu.Lock()
 	t.listener = l

@@ -3,7 +3,10 @@
 // It starts no goroutines and never blocks.
 package outbox
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Policy says what happens to droppable items when the box is full.
 type Policy uint8
@@ -58,6 +61,24 @@ type Box[T any] struct {
 func (b *Box[T]) Push(c *Config[T], item T, size int64) (dropped int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.push(c, item, size)
+}
+
+// PushTogether appends droppable items that no other goes between, and that one Take gets together. The
+// items are not kept. The results are those of Push, added up.
+func (b *Box[T]) PushTogether(c *Config[T], items []T) (dropped int, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ok = true
+	for i := range items {
+		n, fits := b.push(c, items[i], c.Size(&items[i]))
+		dropped += n
+		ok = ok && fits
+	}
+	return dropped, ok
+}
+
+func (b *Box[T]) push(c *Config[T], item T, size int64) (dropped int, ok bool) {
 	if b.full(c, size) {
 		switch c.Policy {
 		case Disconnect:
@@ -142,7 +163,7 @@ func (b *Box[T]) Take(buf []T) []T {
 	return buf
 }
 
-// Remove drops every waiting item for which gone is true.
+// Remove drops every waiting item for which gone is true, those included that are never dropped otherwise.
 func (b *Box[T]) Remove(c *Config[T], gone func(*T) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -158,6 +179,7 @@ func (b *Box[T]) Remove(c *Config[T], gone func(*T) bool) {
 	}
 	clear(b.drop[kept:])
 	b.drop = b.drop[:kept]
+	b.sure = slices.DeleteFunc(b.sure, func(item T) bool { return gone(&item) })
 }
 
 // Len returns how many items wait.
@@ -167,14 +189,18 @@ func (b *Box[T]) Len() int {
 	return len(b.drop) - b.head + len(b.sure)
 }
 
-// Shrink gives the memory of an empty box back.
+// keep is how many items an idle box has room for: a session that gets a message now and then should
+// not allocate for each.
+const keep = 4
+
+// Shrink gives the memory of an empty box back, but for a few items.
 func (b *Box[T]) Shrink() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.drop) == b.head {
+	if len(b.drop) == b.head && cap(b.drop) > keep {
 		b.drop, b.head = nil, 0
 	}
-	if len(b.sure) == 0 {
+	if len(b.sure) == 0 && cap(b.sure) > keep {
 		b.sure = nil
 	}
 }

@@ -20,7 +20,7 @@ type clock struct {
 	set   int64 // what timer is set to
 
 	expires int64     // first expiry of what is ready, or earlier
-	retry   int64     // when to read again after an error
+	retry   int64     // when to ask the engine again after an error
 	asOf    int64     // what Expire was told
 	used    time.Time // last use, for ExpiresIdle
 
@@ -125,10 +125,11 @@ func (q *Queue) tell() bool {
 	return true
 }
 
-// revive puts back what has waited long enough.
-func (q *Queue) revive(now int64) {
+// revive puts back what has waited long enough, and returns what the engine is to be asked again.
+func (q *Queue) revive(now int64) (again []*departure) {
 	if q.clock.retry != 0 && q.clock.retry <= now {
 		q.clock.retry, q.more = 0, true
+		again, q.retries = q.retries, nil
 	}
 	var back []*item
 	for len(q.waiting) > 0 && q.waiting[0].until <= now {
@@ -137,6 +138,7 @@ func (q *Queue) revive(now int64) {
 		back = append(back, it)
 	}
 	q.restore(back)
+	return again
 }
 
 // expire takes out of the lanes what has expired. How often depends on how much there is to look at.

@@ -20,7 +20,6 @@ type item struct {
 	lane    uint8
 	last    bool // the group closes after it
 	shown   bool // its consumer was called with it
-	read    bool // Next gave it; false: the sweeper found it in the log
 }
 
 func (it *item) size() int64 { return int64(len(it.rec.Msg.Body)) }

@@ -54,60 +54,71 @@ func (q *Queue) keeps(reason string) bool {
 	}
 }
 
+// departure is items that leave together, and what is done for it. What the engine refuses is tried again as it is.
+type departure struct {
+	items   []condemned
+	ops     []engine.Op
+	dropped map[string]int // how many became no dead letter, by reason
+}
+
 // discard settles what leaves, in batches, with the dead letters that are made of it.
 func (q *Queue) discard(dead []condemned) {
 	for len(dead) > 0 {
 		n := min(len(dead), batchItems)
-		q.discardBatch(dead[:n])
+		q.depart(q.departure(dead[:n]))
 		dead = dead[n:]
 	}
 }
 
-func (q *Queue) discardBatch(dead []condemned) {
-	var ops []engine.Op
+func (q *Queue) departure(dead []condemned) *departure {
+	d := &departure{items: dead, dropped: make(map[string]int)}
 	seqs := make([]engine.Seq, 0, len(dead))
-	dropped := make(map[string]int)
-	for _, d := range dead {
-		seqs = append(seqs, d.it.rec.Seq)
+	for _, x := range dead {
+		seqs = append(seqs, x.it.rec.Seq)
 		var moved []engine.Op
-		if q.keeps(d.reason) {
-			moved = q.hooks.Dead(d.it.rec, int(d.it.rec.Deliveries), d.reason)
+		if q.keeps(x.reason) {
+			moved = q.hooks.Dead(x.it.rec, int(x.it.rec.Deliveries), x.reason)
 		}
 		if len(moved) == 0 {
-			dropped[d.reason]++
+			d.dropped[x.reason]++
 		}
-		ops = append(ops, moved...)
+		d.ops = append(d.ops, moved...)
 	}
-	ops = append(ops, engine.Op{Kind: engine.Settle, Log: q.log, Seqs: seqs})
-	q.runs.Add(1) // by the runner, so that shut waits
-	q.eng.Commit(&engine.Batch{Ops: ops, Relaxed: true}, func(err error) {
+	d.ops = append(d.ops, engine.Op{Kind: engine.Settle, Log: q.log, Seqs: seqs})
+	return d
+}
+
+// depart is called by the runner.
+func (q *Queue) depart(d *departure) {
+	q.runs.Add(1) // so that shut waits
+	q.eng.Commit(&engine.Batch{Ops: d.ops, Relaxed: true}, func(err error) {
 		defer q.runs.Done()
 		if err != nil && q.hooks.Undo != nil {
-			q.hooks.Undo(ops)
+			q.hooks.Undo(d.ops)
 		}
-		q.discarded(dead, err)
+		q.departed(d, err)
 		if err == nil && q.hooks.Dropped != nil {
-			for reason, n := range dropped {
+			for reason, n := range d.dropped {
 				q.hooks.Dropped(reason, n)
 			}
 		}
 	})
 }
 
-// discarded counts them out, or keeps them for another try.
-func (q *Queue) discarded(dead []condemned, err error) {
+// departed counts items out, or keeps them for another try; they stay out of the lanes.
+func (q *Queue) departed(d *departure, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, d := range dead {
-		delete(q.leaving, d.it.rec.Seq)
-		q.leavingBytes -= d.it.size()
-		switch {
-		case err == nil:
-			q.left(d.it)
-		case d.it.read: // else Next will give it again
-			d.it.until = q.clock.now() + retryAfter
-			q.waiting.push(d.it)
-		}
+	if err != nil {
+		q.retries = append(q.retries, d)
+		q.clock.retry = sooner(q.clock.retry, q.clock.now()+retryAfter)
+		q.kick()
+		return
+	}
+	for _, x := range d.items {
+		delete(q.leaving, x.it.rec.Seq)
+		q.leavingBytes -= x.it.size()
+		q.left(x.it)
 	}
 	if len(q.leaving) == 0 {
 		q.leaving = nil

@@ -63,7 +63,11 @@ func inBubble(t *testing.T, cfg queue.Config, hooks queue.Hooks, fn func(b *benc
 			defer b.mu.Unlock()
 			b.dropped[reason] += n
 		}
-		hooks.Idle = func() { b.idle++ }
+		hooks.Idle = func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.idle++
+		}
 		b.open(cfg, hooks)
 		fn(b)
 		synctest.Wait()
@@ -230,6 +234,14 @@ func (w *worker) trySettle(o queue.Outcome, ds ...queue.Delivery) error {
 	})
 	synctest.Wait()
 	return err
+}
+
+// idled returns how often the queue has said that it should go.
+func (b *bench) idled() int {
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.idle
 }
 
 // stats compares ready, unacked and bytes.

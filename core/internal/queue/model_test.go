@@ -15,11 +15,12 @@ import (
 // model is what a queue should be: a list of records, each ready, with a consumer, or gone.
 type model struct {
 	*bench
-	rng     *rand.Rand
-	records map[string]*entry // by body, which is unique
-	workers []*modelWorker
-	seq     int
-	dead    map[string]bool
+	rng      *rand.Rand
+	records  map[string]*entry // by body, which is unique
+	workers  []*modelWorker
+	seq      int
+	dead     map[string]bool
+	settling int // records of a consumer that has left, whose settlement is under way
 }
 
 type entry struct {
@@ -122,16 +123,25 @@ func (m *model) detachOne() {
 	w := m.workers[i]
 	m.workers = slices.Delete(m.workers, i, i+1)
 	var x *queue.Settling
+	var claimed *entry
 	if len(w.held) > 0 && m.rng.IntN(2) == 0 { // with a settlement under way, which fails
+		claimed = m.records[string(w.held[0].Record.Msg.Body)]
 		x, _ = w.c.Settle(queue.Accepted, w.held[0].Record.Seq)
 	}
 	w.c.Detach()
-	if x != nil {
-		x.Done(engine.ErrUnavailable)
-	}
 	for _, d := range w.held {
-		m.records[string(d.Record.Msg.Body)].holder = nil
+		if e := m.records[string(d.Record.Msg.Body)]; e != claimed {
+			e.holder = nil
+		}
 	}
+	if x == nil {
+		return
+	}
+	m.settling = 1
+	m.check() // what comes back with Done is rightly behind what is handed out now
+	m.settling = 0
+	claimed.holder = nil
+	x.Done(engine.ErrUnavailable)
 }
 
 func (m *model) purgeAll() {
@@ -225,7 +235,7 @@ func (m *model) check() {
 		}
 	}
 	m.checkTurns(before, given)
-	unacked := 0
+	unacked := m.settling
 	for _, w := range m.workers {
 		unacked += len(w.held)
 	}

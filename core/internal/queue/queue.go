@@ -100,6 +100,7 @@ type Queue struct {
 	clock     clock
 	parted    map[engine.Seq]struct{} // what has left since the sweep under way began
 	dead      []condemned             // to be discarded by the runner
+	retries   []*departure            // what the engine refused
 	classes   []*class                // consumers by priority
 	browsers  []*Consumer
 	remains   []*Consumer // detached, with settlements under way

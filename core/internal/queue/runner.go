@@ -86,7 +86,7 @@ func (q *Queue) round() bool {
 		return false
 	}
 	now := q.clock.now()
-	q.revive(now)
+	redo := q.revive(now)
 	q.expire(now)
 	want := q.ahead() || q.trim() || q.serve(now)
 	sweep := q.clock.sweepDue(now)
@@ -96,7 +96,7 @@ func (q *Queue) round() bool {
 	if len(q.browsers) > 0 {
 		browser = q.browsers[0]
 	}
-	if !want && !sweep && len(q.served) == 0 && len(dead) == 0 && browser == nil && !q.again {
+	if !want && !sweep && len(q.served) == 0 && len(dead) == 0 && len(redo) == 0 && browser == nil && !q.again {
 		q.running = false
 		q.rest()
 		q.mu.Unlock()
@@ -107,6 +107,9 @@ func (q *Queue) round() bool {
 	}
 	q.mu.Unlock()
 	q.discard(dead)
+	for _, d := range redo {
+		q.depart(d)
+	}
 	for i, c := range q.served {
 		c.hand()
 		q.served[i] = nil
@@ -162,8 +165,7 @@ func (q *Queue) fill() {
 	q.more = q.more || len(recs) > 0
 	var slab []item
 	for i, r := range recs {
-		if it := q.leaving[r.Seq]; it != nil { // the sweeper was faster
-			it.read = true
+		if q.leaving[r.Seq] != nil { // the sweeper was faster
 			continue
 		}
 		if len(slab) == 0 {
@@ -171,7 +173,6 @@ func (q *Queue) fill() {
 		}
 		it := &slab[0]
 		slab = slab[1:]
-		it.read = true
 		q.init(it, r)
 		q.add(it)
 	}

@@ -177,7 +177,10 @@ func closeWrite(nc net.Conn) error {
 // lower returns the connection below TLS.
 func lower(nc net.Conn) net.Conn {
 	if t, ok := nc.(*tls.Conn); ok {
-		return t.NetConn()
+		nc = t.NetConn()
+	}
+	if s, ok := nc.(*steady); ok {
+		nc = s.Conn
 	}
 	return nc
 }

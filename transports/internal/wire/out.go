@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -19,7 +20,8 @@ import (
 type Out struct {
 	nc      net.Conn
 	timeout time.Duration
-	record  int           // bytes of a TLS record: a TLS connection is broken by a write that timed out; else 0
+	record  int           // how much is written at once to a TLS connection that is not over a steady; else 0
+	steady  bool          // a steady below looks after deadlines
 	onFail  func(error)   // called once, with no lock of Out held but sending
 	until   atomic.Int64  // unix nanoseconds after which nothing is written any more; 0: no such time
 	sent    atomic.Uint64 // bytes
@@ -35,8 +37,13 @@ type Out struct {
 // attach makes nc the connection below.
 func (o *Out) attach(nc net.Conn, timeout time.Duration, onFail func(error)) {
 	o.nc, o.timeout, o.onFail = nc, timeout, onFail
-	if _, ok := nc.(*tls.Conn); ok {
-		o.record = 16 << 10 // RFC 8446, section 5.1
+	if t, ok := nc.(*tls.Conn); ok {
+		if below, ok := t.NetConn().(*steady); ok {
+			o.steady = true
+			below.out.Store(o)
+		} else {
+			o.record = 16 << 10 // RFC 8446, section 5.1: a TLS connection is broken by a write that timed out
+		}
 	}
 }
 
@@ -153,7 +160,7 @@ func (o *Out) Beat(b []byte) bool {
 
 // writeAll and write are called with sending held.
 func (o *Out) writeAll(bufs net.Buffers) error {
-	if o.record > 0 {
+	if o.record > 0 || o.steady {
 		for _, b := range bufs {
 			if err := o.write(b); err != nil {
 				return err
@@ -163,7 +170,7 @@ func (o *Out) writeAll(bufs net.Buffers) error {
 	}
 	var p progress
 	for {
-		err := o.arm(&p)
+		err := o.arm(o.nc, &p)
 		var n int64
 		if err == nil {
 			n, err = bufs.WriteTo(o.nc)
@@ -172,31 +179,46 @@ func (o *Out) writeAll(bufs net.Buffers) error {
 		if err == nil {
 			return nil
 		}
-		if !o.resume(&p, int(n), err) {
+		if !o.resume(o.nc, &p, int(n), err) {
 			return o.fail(err)
 		}
 	}
 }
 
 func (o *Out) write(b []byte) error {
+	var n int
+	var err error
+	if o.steady {
+		n, err = o.nc.Write(b)
+	} else {
+		n, err = o.push(o.nc, b)
+	}
+	o.sent.Add(uint64(n))
+	if err != nil {
+		return o.fail(err)
+	}
+	return nil
+}
+
+// push writes b to nc, as long as the peer takes something now and then.
+func (o *Out) push(nc net.Conn, b []byte) (done int, err error) {
 	var p progress
-	for len(b) > 0 {
-		piece := b
+	for done < len(b) {
+		piece := b[done:]
 		if o.record > 0 && len(piece) > o.record {
 			piece = piece[:o.record]
 		}
-		err := o.arm(&p)
+		err := o.arm(nc, &p)
 		n := 0
 		if err == nil {
-			n, err = o.nc.Write(piece)
-			o.sent.Add(uint64(n))
-			b = b[n:]
+			n, err = nc.Write(piece)
+			done += n
 		}
-		if err != nil && !o.resume(&p, n, err) {
-			return o.fail(err)
+		if err != nil && !o.resume(nc, &p, n, err) {
+			return done, err
 		}
 	}
-	return nil
+	return done, nil
 }
 
 // progress is what a write has seen of the peer.
@@ -210,7 +232,7 @@ type progress struct {
 const looks = 4
 
 // arm sets the deadline of the next write.
-func (o *Out) arm(p *progress) error {
+func (o *Out) arm(nc net.Conn, p *progress) error {
 	now := time.Now()
 	wait := o.timeout
 	if o.record == 0 {
@@ -225,12 +247,12 @@ func (o *Out) arm(p *progress) error {
 			deadline = end
 		}
 	}
-	return o.nc.SetWriteDeadline(deadline)
+	return nc.SetWriteDeadline(deadline)
 }
 
 // resume reports whether a write that failed with err after n bytes is gone on with. What counts is what the
 // peer takes: the system may take nothing from us for long while it empties a large buffer of its own.
-func (o *Out) resume(p *progress, n int, err error) bool {
+func (o *Out) resume(nc net.Conn, p *progress, n int, err error) bool {
 	if o.record > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
@@ -238,7 +260,7 @@ func (o *Out) resume(p *progress, n int, err error) bool {
 	if until := o.until.Load(); until != 0 && now.UnixNano() >= until {
 		return false
 	}
-	unsent, known := unsent(o.nc)
+	unsent, known := unsent(nc)
 	if n > 0 || known && p.known && unsent < p.unsent {
 		p.last = now
 	}
@@ -251,6 +273,10 @@ func (o *Out) fail(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("nothing was read for %s (write_timeout): %w", o.timeout, core.ErrSlowConsumer)
 	}
+	gone := errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+	if gone {
+		err = fmt.Errorf("%w: %w", core.ErrGone, err)
+	}
 	o.mu.Lock()
 	if o.err != nil {
 		err = o.err
@@ -262,7 +288,9 @@ func (o *Out) fail(err error) error {
 	o.buf = nil
 	o.mu.Unlock()
 	buf.free()
-	o.onFail(err)
+	if !gone { // else reads end by themselves, after what the peer has said before
+		o.onFail(err)
+	}
 	return err
 }
 

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -65,7 +66,10 @@ func (p *proxied) open() error {
 	p.once.Do(func() {
 		p.local, p.remote = p.TCPConn.LocalAddr(), p.TCPConn.RemoteAddr()
 		_ = p.SetReadDeadline(time.Now().Add(p.timeout))
-		p.err = p.header()
+		var from, to net.Addr
+		if from, to, p.err = readProxyHeader(p.TCPConn); from != nil {
+			p.remote, p.local = from, to
+		}
 		_ = p.SetReadDeadline(time.Time{})
 		if p.err != nil {
 			p.err = fmt.Errorf("header of the PROXY protocol: %w: %w", core.ErrInvalid, p.err)
@@ -96,72 +100,72 @@ func (p *proxied) RemoteAddr() net.Addr {
 
 var proxySignature = []byte("\r\n\r\n\x00\r\nQUIT\n")
 
-// header reads exactly the header, not a byte more. Both versions are longer than the signature of 2.
-func (p *proxied) header() error {
+// readProxyHeader reads exactly the header, not a byte more. It returns no addresses when the proxy speaks for
+// itself. Both versions are longer than the signature of version 2.
+func readProxyHeader(r io.Reader) (from, to net.Addr, err error) {
 	var buf [107]byte // version 1 is no longer than that
 	n := len(proxySignature)
-	if _, err := io.ReadFull(p.TCPConn, buf[:n]); err != nil {
-		return err
+	if _, err := io.ReadFull(r, buf[:n]); err != nil {
+		return nil, nil, err
 	}
 	if bytes.Equal(buf[:n], proxySignature) {
-		return p.version2()
+		return readProxy2(r)
 	}
 	if !bytes.HasPrefix(buf[:], []byte("PROXY ")) {
-		return fmt.Errorf("there is none")
+		return nil, nil, errors.New("there is none")
 	}
 	for ; !bytes.HasSuffix(buf[:n], []byte("\r\n")); n++ {
 		if n == len(buf) {
-			return fmt.Errorf("version 1 without end")
+			return nil, nil, errors.New("version 1 without end")
 		}
-		if _, err := io.ReadFull(p.TCPConn, buf[n:n+1]); err != nil {
-			return err
+		if _, err := io.ReadFull(r, buf[n:n+1]); err != nil {
+			return nil, nil, err
 		}
 	}
-	return p.version1(string(buf[:n-2]))
+	return parseProxy1(string(buf[:n-2]))
 }
 
-// version1 reads "PROXY TCP4 source destination sourceport destinationport".
-func (p *proxied) version1(line string) error {
+// parseProxy1 parses "PROXY TCP4 source destination sourceport destinationport".
+func parseProxy1(line string) (from, to net.Addr, err error) {
 	f := strings.Split(line, " ")
 	if len(f) >= 2 && f[1] == "UNKNOWN" {
-		return nil
+		return nil, nil, nil
 	}
 	if len(f) != 6 || f[1] != "TCP4" && f[1] != "TCP6" {
-		return fmt.Errorf("%q is not of version 1", line)
+		return nil, nil, fmt.Errorf("%q is not of version 1", line)
 	}
-	remote, err := netip.ParseAddrPort(net.JoinHostPort(f[2], f[4]))
+	source, err := netip.ParseAddrPort(net.JoinHostPort(f[2], f[4]))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	local, err := netip.ParseAddrPort(net.JoinHostPort(f[3], f[5]))
+	destination, err := netip.ParseAddrPort(net.JoinHostPort(f[3], f[5]))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	p.remote, p.local = net.TCPAddrFromAddrPort(remote), net.TCPAddrFromAddrPort(local)
-	return nil
+	return net.TCPAddrFromAddrPort(source), net.TCPAddrFromAddrPort(destination), nil
 }
 
-// version2 reads what follows the signature: version and command, family, length, addresses, extensions.
-func (p *proxied) version2() error {
+// readProxy2 reads what follows the signature: version and command, family, length, addresses, extensions.
+func readProxy2(r io.Reader) (from, to net.Addr, err error) {
 	var head [4]byte
-	if _, err := io.ReadFull(p.TCPConn, head[:]); err != nil {
-		return err
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, nil, err
 	}
 	if head[0]>>4 != 2 || head[0]&0xf > 1 {
-		return fmt.Errorf("version and command 0x%02x", head[0])
+		return nil, nil, fmt.Errorf("version and command 0x%02x", head[0])
 	}
 	body := make([]byte, binary.BigEndian.Uint16(head[2:]))
-	if _, err := io.ReadFull(p.TCPConn, body); err != nil {
-		return err
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, nil, err
 	}
 	size := map[byte]int{0x11: 4, 0x21: 16}[head[1]] // TCP over IPv4, IPv6
 	if head[0]&0xf == 0 || size == 0 {
-		return nil // LOCAL, or a family that we do not know: the proxy speaks for itself
+		return nil, nil, nil // LOCAL, or a family that we do not know
 	}
 	if len(body) < 2*size+4 {
-		return fmt.Errorf("%d bytes are too few for addresses", len(body))
+		return nil, nil, fmt.Errorf("%d bytes are too few for addresses", len(body))
 	}
-	p.remote = &net.TCPAddr{IP: body[:size:size], Port: int(binary.BigEndian.Uint16(body[2*size:]))}
-	p.local = &net.TCPAddr{IP: body[size : 2*size : 2*size], Port: int(binary.BigEndian.Uint16(body[2*size+2:]))}
-	return nil
+	from = &net.TCPAddr{IP: bytes.Clone(body[:size]), Port: int(binary.BigEndian.Uint16(body[2*size:]))}
+	to = &net.TCPAddr{IP: bytes.Clone(body[size : 2*size]), Port: int(binary.BigEndian.Uint16(body[2*size+2:]))}
+	return from, to, nil
 }
