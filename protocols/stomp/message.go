@@ -95,7 +95,8 @@ func (s *session) message(d *core.Delivery) error {
 	}
 	if d.Redelivered {
 		own = append(own, "redelivered:true\n"...)
-		own = frame.AppendInt(own, "JMSXDeliveryCount", int64(d.Attempt))
+		// Attempt counts failures, and a lost connection is none; yet JMS has this be 2 or more.
+		own = frame.AppendInt(own, "JMSXDeliveryCount", int64(max(d.Attempt, 2)))
 	}
 	if d.FromRetained {
 		own = append(own, "retained:true\n"...)
