@@ -34,6 +34,11 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 }
 
 func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.closed.Load() {
+		return ErrClosed
+	}
 	a := &attachment{s: s}
 	a.sub.Store(sub)
 	if sub.Selector != "" {
@@ -72,15 +77,8 @@ func (s *Session) start(ctx context.Context, a, old *attachment) error {
 		s.mu.Unlock()
 		return err
 	}
-	open := s.subs != nil
-	if open {
-		s.subs[a.sub.Load().ID] = a
-	}
+	s.subs[a.sub.Load().ID] = a
 	s.mu.Unlock()
-	if !open {
-		a.detach()
-		return ErrClosed
-	}
 	return nil
 }
 
@@ -251,6 +249,8 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 // stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
 // no such subscription. No delivery for it starts after it returned; some may be under way.
 func (s *Session) Unsubscribe(ctx context.Context, id string) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	a := s.subs[id]
 	delete(s.subs, id)
