@@ -16,69 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// startDialects runs the program with one more STOMP listener for each dialect, named for it; "stomp" is auto.
-func startDialects(t *testing.T) *program {
-	t.Helper()
-	var args []string
-	for _, d := range []string{"rabbitmq", "activemq", "slash"} {
-		args = append(args, "--set", "listeners."+d+".uri=tcp://127.0.0.1:0", "--set", "listeners."+d+".protocols=stomp",
-			"--set", "protocols.stomp.listeners."+d+".dialect="+d)
-	}
-	return start(t, args)
-}
-
-// TestCrossNames sends to every form of destination in each protocol and receives it in the other: the name is
-// spelled as its reader spells names.
-func TestCrossNames(t *testing.T) {
-	b := startDialects(t)
-	for _, c := range []struct{ listener, stomp, mqtt string }{
-		{"stomp", "/topic/a.b.c", "a/b/c"},
-		{"stomp", "/topic/a/b/c", "a/b/c"},
-		{"stomp", "/topic/single", "single"},
-		{"stomp", "/topic/spBv1%2E0.x", "spBv1.0/x"},
-		{"stomp", "/topic/spBv1.0/x", "spBv1.0/x"},
-		{"stomp", "topic/no.slash", "no/slash"},
-		{"stomp", "/exchange/amq.topic/key.word", "key/word"},
-		{"stomp", "/topic/a..b", "a//b"},
-		{"stomp", "/topic/.lead", "/lead"},
-		{"stomp", "/topic/trail.", "trail/"},
-		{"stomp", "/topic/%2A.star", "*/star"},
-		{"stomp", "/topic/100%.of", "100%/of"},
-		{"stomp", "/topic/grün.日本 語", "grün/日本 語"},
-		{"stomp", "/queue/jobs/eu", "$queue/jobs/eu"},
-		{"stomp", "/queue/dots.stay", "$queue/dots.stay"},
-		{"rabbitmq", "/topic/a.b.c", "a/b/c"},
-		{"rabbitmq", "/topic/spBv1%2E0.x", "spBv1.0/x"},
-		{"rabbitmq", "/queue/jobs/eu", "$queue/jobs/eu"},
-		{"activemq", "/topic/a.b.c", "a/b/c"},
-		{"activemq", "/topic/spBv1/0.x", "spBv1.0/x"},
-		{"activemq", "/queue/jobs/eu", "$queue/jobs/eu"},
-		{"slash", "/topic/a/b/c", "a/b/c"},
-		{"slash", "/topic/spBv1.0/x", "spBv1.0/x"},
-		{"slash", "/queue/jobs/eu", "$queue/jobs/eu"},
-	} {
-		t.Run(c.listener+" "+c.stomp, func(t *testing.T) {
-			s, m := dialSTOMP(t, b.addrs[c.listener]), dialMQTT(t, b.addrs["mqtt"])
-			// One after the other, because the consumers of a queue compete.
-			m.subscribe(c.mqtt, 1)
-			s.send(c.stomp, "text/plain", []byte("from STOMP"))
-			if got := m.hear(); got.Topic != c.mqtt || string(got.Payload) != "from STOMP" {
-				t.Errorf("MQTT has %q %q, want %q", got.Topic, got.Payload, c.mqtt)
-			}
-			m.unsubscribe(c.mqtt)
-			sub := s.subscribe(c.stomp, stomp.AckAuto)
-			m.say(c.mqtt, "from MQTT")
-			if got := s.hear(sub); got.Destination != c.stomp || string(got.Body) != "from MQTT" {
-				t.Errorf("STOMP has %q %q, want %q", got.Destination, got.Body, c.stomp)
-			}
-			s.send(c.stomp, "text/plain", []byte("to myself"))
-			if got := s.hear(sub); got.Destination != c.stomp {
-				t.Errorf("STOMP to STOMP: %q, want the string of the SEND", got.Destination)
-			}
-		})
-	}
-}
-
 // TestCrossFilters subscribes with wildcards of each dialect; the other protocol publishes. What a filter does
 // not match is published before what it matches.
 func TestCrossFilters(t *testing.T) {
