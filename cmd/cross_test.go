@@ -223,6 +223,14 @@ func TestCrossHeaders(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCrossHeadersOfOne looks at single headers.
+func TestCrossHeadersOfOne(t *testing.T) {
+	b := start(t, nil)
+	s, m := dialSTOMP(t, b.addrs["stomp"]), dialMQTT(t, b.addrs["mqtt"])
+	sub := s.subscribe("/topic/heads.*", stomp.AckAuto)
+	m.subscribe("heads/+", 2)
 	t.Run("reply-to as its reader spells", func(t *testing.T) {
 		slashes := s.subscribe("/topic/spelled/x", stomp.AckAuto)
 		m.publish(&paho.Publish{Topic: "spelled/x", QoS: 1, Properties: &paho.PublishProperties{ResponseTopic: "re/v1.0"}})
