@@ -95,15 +95,6 @@ func (p *stompPeer) subscribe(dest string, ack stomp.AckMode, headers ...string)
 	return s
 }
 
-// unsubscribe returns when nothing more comes.
-func (p *stompPeer) unsubscribe(s *subscription) {
-	p.t.Helper()
-	if err := s.Unsubscribe(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.barrier()
-}
-
 // barrier returns when the broker has worked off all frames before it.
 func (p *stompPeer) barrier() {
 	p.t.Helper()
