@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/eclipse/paho.golang/paho/session"
 	"github.com/go-stomp/stomp/v3"
@@ -145,6 +146,7 @@ type mqttOptions struct {
 	connect paho.Connect
 	manual  bool // the test acknowledges
 	session session.SessionManager
+	wrap    func(net.Conn) net.Conn // what paho sees
 }
 
 func dialMQTT(t testing.TB, addr string, opts ...func(*mqttOptions)) *mqttPeer {
@@ -162,10 +164,13 @@ func connectMQTT(t testing.TB, nc net.Conn, opts ...func(*mqttOptions)) *mqttPee
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if o.wrap != nil {
+		nc = o.wrap(nc)
+	}
 	// Room for everything a test sends: a handler that blocks would keep paho from reading on.
 	p := &mqttPeer{t: t, nc: nc, in: make(chan *paho.Publish, 1<<14), gone: make(chan *paho.Disconnect, 1)}
 	p.Client = paho.NewClient(paho.ClientConfig{
-		Conn: nc, Session: o.session, PacketTimeout: patience, EnableManualAcknowledgment: o.manual,
+		Conn: packets.NewThreadSafeConn(nc), Session: o.session, PacketTimeout: patience, EnableManualAcknowledgment: o.manual,
 		SendAcksInterval: time.Millisecond,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(r paho.PublishReceived) (bool, error) {
 			p.in <- r.Packet

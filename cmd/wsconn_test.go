@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ type wsConn struct {
 
 	kind int
 	r    io.Reader
+	mu   sync.Mutex // held while a message is written: clients do that from several goroutines
 }
 
 var _ net.Conn = (*wsConn)(nil)
@@ -57,6 +59,8 @@ func (c *wsConn) Read(b []byte) (int, error) {
 }
 
 func (c *wsConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err := c.WriteMessage(c.kind, b); err != nil {
 		return 0, err
 	}
