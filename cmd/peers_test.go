@@ -3,6 +3,7 @@ package wyecmd_test
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -30,9 +31,19 @@ type stompPeer struct {
 
 func dialSTOMP(t testing.TB, addr string, opts ...func(*stomp.Conn) error) *stompPeer {
 	t.Helper()
-	opts = append([]func(*stomp.Conn) error{stomp.ConnOpt.Logger(silent{}), stomp.ConnOpt.RcvReceiptTimeout(patience), stomp.ConnOpt.DisconnectReceiptTimeout(patience)}, opts...)
-	c, err := stomp.Dial("tcp", addr, opts...)
+	nc, err := net.Dial("tcp", addr)
 	if err != nil {
+		t.Fatal(err)
+	}
+	return connectSTOMP(t, nc, opts...)
+}
+
+func connectSTOMP(t testing.TB, rwc io.ReadWriteCloser, opts ...func(*stomp.Conn) error) *stompPeer {
+	t.Helper()
+	opts = append([]func(*stomp.Conn) error{stomp.ConnOpt.Logger(silent{}), stomp.ConnOpt.RcvReceiptTimeout(patience), stomp.ConnOpt.DisconnectReceiptTimeout(patience)}, opts...)
+	c, err := stomp.Connect(rwc, opts...)
+	if err != nil {
+		rwc.Close()
 		t.Fatal(err)
 	}
 	p := &stompPeer{Conn: c, t: t}
