@@ -261,16 +261,31 @@ func TestCrossPriority(t *testing.T) {
 // TestCrossGroup has $share/G and x-queue-name:G be one group: each message goes to one of its members, and to
 // all others.
 func TestCrossGroup(t *testing.T) {
-	b := start(t, nil)
+	b := startDialects(t)
+	for i, c := range []struct{ listener, filter, dest string }{
+		{"stomp", "/topic/work.#", "/topic/work.1"},
+		{"stomp", "/topic/work/#", "/topic/work/1"},
+		{"rabbitmq", "/topic/work.#", "/topic/work.1"},
+		{"activemq", "/topic/work.>", "/topic/work.1"},
+		{"slash", "/topic/work/**", "/topic/work/1"},
+	} {
+		t.Run(c.listener+" "+c.filter, func(t *testing.T) {
+			shareGroup(t, b.addrs["mqtt"], b.addrs[c.listener], c.filter, c.dest, fmt.Sprint("G", i))
+		})
+	}
+}
+
+func shareGroup(t *testing.T, mqtt, addr, filter, dest, group string) {
+	t.Helper()
 	const n = 60
-	s, m := dialSTOMP(t, b.addrs["stomp"]), dialMQTT(t, b.addrs["mqtt"])
-	alone := dialMQTT(t, b.addrs["mqtt"])
-	sub := s.subscribe("/topic/work.#", stomp.AckClientIndividual, "x-queue-name", "G", "prefetch-count", "100")
-	m.subscribe("$share/G/work/#", 1)
+	s, m := dialSTOMP(t, addr), dialMQTT(t, mqtt)
+	alone := dialMQTT(t, mqtt)
+	sub := s.subscribe(filter, stomp.AckClientIndividual, "x-queue-name", group, "prefetch-count", "100")
+	m.subscribe("$share/"+group+"/work/#", 1)
 	alone.subscribe("work/+", 1)
 	for i := range n {
 		if i%2 == 0 {
-			s.send("/topic/work.1", "", fmt.Append(nil, i))
+			s.send(dest, "", fmt.Append(nil, i))
 		} else {
 			m.say("work/1", strconv.Itoa(i))
 		}
@@ -282,7 +297,7 @@ func TestCrossGroup(t *testing.T) {
 			if msg.Err != nil {
 				t.Fatal(msg.Err)
 			}
-			if msg.Destination != "/topic/work.1" {
+			if msg.Destination != dest {
 				t.Errorf("destination %s", msg.Destination)
 			}
 			seen[string(msg.Body)]++
