@@ -7,8 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/mochi-mqtt/server/v2/packets"
-
 	"github.com/wyemq/wye/core"
 )
 
@@ -109,10 +107,8 @@ func (p *peer) receive() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.version == 0 && packet[0]>>4 != packets.Connect { // [MQTT-3.1.0-1]
-		return nil, failure(codeProtocol, "the first packet is not CONNECT")
-	}
 	if p.version == 0 {
+		p.in.hello = false
 		if f := p.checkVersion(packet[header:]); f != nil {
 			return nil, f
 		}

@@ -61,7 +61,7 @@ type peer struct {
 func newPeer(ctx context.Context, proto *Protocol, c core.Conn, name string) *peer {
 	p := &peer{proto: proto, ctx: ctx, c: c, name: name, log: proto.log}
 	p.nc.p = p
-	p.in = frames{c: c, limit: proto.cfg.MaxConnectSize, before: p.idle, stream: c.Info().Stream}
+	p.in = frames{c: c, limit: proto.cfg.MaxConnectSize, before: p.idle, hello: true, stream: c.Info().Stream}
 	p.receipts.p = p
 	return p
 }
