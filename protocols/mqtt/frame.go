@@ -71,6 +71,9 @@ func (f *frames) next() (packet []byte, header int, err error) {
 			}
 		}
 		if err := f.more(total); err != nil {
+			if errors.Is(err, io.EOF) && f.end > f.at {
+				err = fmt.Errorf("in the middle of a packet: %w", io.ErrUnexpectedEOF)
+			}
 			return nil, 0, err
 		}
 	}
