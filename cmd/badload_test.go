@@ -120,7 +120,7 @@ func TestBadFilters(t *testing.T) {
 // when the client leaves. (STOMP: see TestBadInput.)
 func TestManySubscriptions(t *testing.T) {
 	h := openBadHouse(t, nil)
-	h.undisturbed(t, 64<<20)
+	h.undisturbed(t, 128<<20) // 4 kB for each: it has a queue. The race detector doubles that
 	f := h.foe(t, "mqtt", "tcp")
 	f.login("")
 	const each, most = 100, 10_000 // limits.subscriptions
