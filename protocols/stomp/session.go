@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -105,6 +106,15 @@ func (s *session) end() {
 	s.beat.stop()
 	if s.core != nil {
 		_ = s.core.Close() // has no error to report
+	}
+}
+
+// contain, deferred, turns a panic into the end of this connection, of which the client is told.
+func (s *session) contain(err *error) {
+	if r := recover(); r != nil {
+		info := s.conn.Info()
+		s.p.log.Error("panic while serving a connection", "conn", info.ID, "remote", info.Remote, "panic", r, "stack", string(debug.Stack()))
+		*err = s.refuse(core.ErrInternal, "", true)
 	}
 }
 
