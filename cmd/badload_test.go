@@ -59,7 +59,7 @@ func TestBadHalves(t *testing.T) {
 func TestBadAnnouncements(t *testing.T) {
 	h := openBadHouse(t, nil)
 	eachWay(t, func(t *testing.T, protocol, via string) {
-		h.undisturbed(t, 24<<20)
+		h.undisturbed(t, 32<<20) // of 800 MB announced
 		foes := make([]*foe, 200)
 		for i := range foes {
 			foes[i] = h.foe(t, protocol, via)
@@ -120,7 +120,7 @@ func TestBadFilters(t *testing.T) {
 // when the client leaves. (STOMP: see TestBadInput.)
 func TestManySubscriptions(t *testing.T) {
 	h := openBadHouse(t, nil)
-	h.undisturbed(t, 64<<20)
+	h.undisturbed(t, 96<<20)
 	f := h.foe(t, "mqtt", "tcp")
 	f.login("")
 	const each, most = 100, 10_000 // limits.subscriptions
@@ -194,12 +194,14 @@ func TestNeverReads(t *testing.T) {
 				s.login("")
 				s.say(stompFrame("SUBSCRIBE", "id:1", "destination:/topic/flood.#", "receipt:s"))
 				s.stompHear("RECEIPT")
+				s.deaf()
 				foes = append(foes, s)
 				for _, qos := range []byte{0, 1} {
 					m := h.foe(t, "mqtt", via)
 					m.login("")
 					m.say(mqttSubscribe(1, "flood/#", qos))
 					m.mqttHear(0x90)
+					m.deaf()
 					foes = append(foes, m)
 				}
 			}
@@ -236,8 +238,10 @@ func TestNeverReads(t *testing.T) {
 				f.login("")
 				piece := stompSend("/topic/a", "x", "receipt:"+strings.Repeat("r", 1000))
 				if f.protocol == "mqtt" {
-					piece = "\xc0\x00"
+					f.say(mqttFrame(0x31, mqttText("large"), "\x00", strings.Repeat("r", 60_000))) // retained
+					piece = mqttSubscribe(1, "large", 0)
 				}
+				f.deaf()
 				floods.Go(func() { f.flood(piece, 100_000_000) })
 				foes = append(foes, f)
 			}
