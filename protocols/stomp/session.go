@@ -245,12 +245,15 @@ func (s *session) again(*frame.Frame, string) error {
 	return fmt.Errorf("the connection is logged in already: %w", core.ErrInvalid)
 }
 
-// disconnect waits for what is under way, so that its receipt is the last and says that all is well.
+// disconnect waits for what is under way and ends the session, so that its receipt is the last and says that all
+// is well: what a queue hands out from then on goes to somebody else, not into a connection that closes.
 func (s *session) disconnect(_ *frame.Frame, receipt string) error {
 	s.drain()
+	_ = s.core.Close() // has no error to report
 	if failed := s.fatal.Load(); failed != nil {
 		return *failed
 	}
+	_ = s.core.Close() // before the receipt, which no MESSAGE follows
 	if err := s.receipt(receipt); err != nil {
 		return err
 	}
