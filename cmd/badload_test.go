@@ -150,6 +150,52 @@ func TestManySubscriptions(t *testing.T) {
 	h.wantLine(f, "closed")
 }
 
+// TestManyQueues has clients make queues without end, which would outlive them: by naming them and by subscribing. What is
+// too much is refused, and what was there goes on.
+func TestManyQueues(t *testing.T) {
+	const most = 1000
+	h := openBadHouse(t, []string{"--set", "limits.queues=1000"})
+	h.undisturbed(t, badPeak)
+	s, m := h.foe(t, "stomp", "tcp"), h.foe(t, "mqtt", "tcp")
+	s.login("")
+	m.login("")
+	for i := range 2 * most {
+		s.say(stompSend(fmt.Sprintf("/queue/many%d", i), "", "receipt:"+fmt.Sprint(i)))
+	}
+	said := s.rest()
+	s.wantError(said, core.ErrLimit, "limits.queues", "SEND")
+	if n := strings.Count(string(said), "RECEIPT\n"); n > most || n < most-100 {
+		t.Errorf("%d queues were made, want %d at most", n, most)
+	}
+	s.close()
+	h.wantLine(s, "limit_exceeded")
+	for packet, code := range map[string]byte{
+		mqttSubscribe(1, "many/a", 1):              0x97,
+		mqttSubscribe(1, "many/a", 0):              0,
+		mqttPublish("$queue/more", 1, 1, "x"):      0x97,
+		mqttPublish("$queue/many0", 1, 1, "x"):     0,
+		mqttSubscribe(1, "$share/group/many/a", 1): 0x97,
+	} {
+		m.say(packet)
+		p, err := readMQTT(m.in)
+		got := byte(0)
+		if p.first == 0x90 {
+			got = p.body[len(p.body)-1]
+		} else if len(p.body) > 2 {
+			got = p.body[2]
+		}
+		if err != nil || got != code {
+			t.Errorf("%q: %x %x, %v, want 0x%x", packet, p.first, p.body, err, code)
+		}
+	}
+	s = h.foe(t, "stomp", "tcp")
+	s.login("")
+	s.say(stompSend(strings.Repeat("/topic/a,", 1000)+"/topic/a", "x", "receipt:c"))
+	s.wantError(s.rest(), core.ErrLimit, "128 destinations", "receipt-id:c")
+	s.close()
+	h.wantLine(s, "limit_exceeded")
+}
+
 // TestManyTransactions has one client send into as many transactions as it may have, more than limits.transaction_bytes
 // in all.
 func TestManyTransactions(t *testing.T) {
