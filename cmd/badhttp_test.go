@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,10 @@ func TestBadHandshake(t *testing.T) {
 		{"huge header", ask("X-A: " + strings.Repeat("a", 1<<20) + "\r\n"), 431, "protocol_error", nil},
 		{"many headers", ask(strings.Repeat("X-A: a\r\n", 20_000)), 431, "protocol_error", nil},
 		{"long path", "GET /" + strings.Repeat("a", 1<<20) + " HTTP/1.1\r\n", 431, "protocol_error", nil},
-		{"many subprotocols", ask("Sec-WebSocket-Protocol: " + strings.Repeat("a,", 15_000) + "\r\n"), 400, "unknown_subprotocol", []string{"v12.stomp"}},
+		{"many subprotocols", ask("Sec-WebSocket-Protocol: " + manyTokens(4000) + "\r\n"), 400, "unknown_subprotocol", []string{"t0, t1", "…", "v12.stomp"}},
+		{"long subprotocol", ask("Sec-WebSocket-Protocol: " + strings.Repeat("s", 30_000) + "\r\n"), 400, "unknown_subprotocol", []string{"ss…", "v12.stomp"}},
+		{"long origin", ask("Origin: http://" + strings.Repeat("o", 30_000) + "\r\n"), 403, "foreign_origin", []string{"oo…"}},
+		{"long method", strings.Repeat("M", 30_000) + ask("")[3:], 405, "protocol_error", []string{"MM…"}},
 		{"garbage", "\xde\xad\xbe\xef\r\n\r\n", 400, "protocol_error", nil},
 		{"STOMP without WebSocket", stompFrame("CONNECT", "accept-version:1.2") + "\r\n\r\n", 400, "protocol_error", nil},
 		{"MQTT without WebSocket", mqttConnect(4, "", 0) + "\r\n\r\n", 400, "protocol_error", nil},
@@ -87,11 +91,23 @@ func TestBadHandshake(t *testing.T) {
 			}
 			f.close()
 			lines := h.of(f, 1)
+			if len(lines[0]) > 1000 {
+				t.Errorf("the line in the log has %d bytes", len(lines[0]))
+			}
 			if len(lines) != 1 || !strings.Contains(lines[0], " reason="+c.reason+" ") || !strings.Contains(lines[0], "level=INFO") {
 				t.Errorf("want one line with reason %s, the log has\n%s", c.reason, clipped([]byte(strings.Join(lines, "\n"))))
 			}
 		})
 	}
+}
+
+// manyTokens lists n names.
+func manyTokens(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("t" + strconv.Itoa(i) + ", ")
+	}
+	return b.String()[:b.Len()-2]
 }
 
 // TestBadPath connects to paths that mean another protocol, or none, and begins with bytes of no protocol served.
