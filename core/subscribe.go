@@ -34,6 +34,11 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 }
 
 func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.closed.Load() {
+		return ErrClosed
+	}
 	a := &attachment{s: s}
 	a.sub.Store(sub)
 	if sub.Selector != "" {
@@ -42,12 +47,21 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 			return fmt.Errorf("selector: %w: %w", ErrInvalid, err)
 		}
 		a.selector = sel
+		if err := s.afford(a); err != nil {
+			return err
+		}
 	}
 	old, err := s.replaceable(sub)
 	if err != nil {
 		return err
 	}
-	existed := old != nil || s.st.remembers(sub)
+	kept, resumed := s.st.subscription(sub.ID)
+	existed := old != nil || resumed && kept.Filter == sub.Filter
+	if old == nil && resumed && !(kept.sameSource(sub) && sub.private()) {
+		if err := s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, sub.ID)); err != nil {
+			return err
+		}
+	}
 	if old != nil && old.sub.Load().sameConsumer(sub) {
 		old.sub.Store(sub) // nothing is lost, doubled or redelivered [MQTT-3.8.4-3]
 		a = old
@@ -57,6 +71,31 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 	s.st.remember(sub)
 	if sub.Retained == RetainedAlways || sub.Retained == RetainedIfNew && !existed {
 		return a.sendRetained(ctx)
+	}
+	return nil
+}
+
+// mostEffort is how many operations the selectors of one session may have. Every publisher whose messages they are
+// asked about pays for them: 10,000 large ones would take tens of milliseconds for each message.
+const mostEffort = 50_000
+
+// afford counts the selector of a among those of the session, if it is not too much.
+func (s *Session) afford(a *attachment) error {
+	cost := a.selector.Cost()
+	if s.effort += cost; s.effort <= mostEffort {
+		return nil
+	}
+	s.effort = cost // subscriptions may have ended since
+	s.mu.Lock()
+	for id, other := range s.subs {
+		if other.selector != nil && id != a.sub.Load().ID {
+			s.effort += other.selector.Cost()
+		}
+	}
+	s.mu.Unlock()
+	if s.effort > mostEffort {
+		s.effort -= cost
+		return fmt.Errorf("selectors of more than %d operations in one session: %w", mostEffort, ErrLimit)
 	}
 	return nil
 }
@@ -72,16 +111,19 @@ func (s *Session) start(ctx context.Context, a, old *attachment) error {
 		s.mu.Unlock()
 		return err
 	}
-	open := s.subs != nil
-	if open {
-		s.subs[a.sub.Load().ID] = a
-	}
+	s.subs[a.sub.Load().ID] = a
 	s.mu.Unlock()
-	if !open {
-		a.detach()
-		return ErrClosed
-	}
 	return nil
+}
+
+// direct reports whether the subscription needs no queue: it is an entry of the index.
+func (sub *Subscription) direct() bool {
+	return strings.HasPrefix(sub.Filter, "topic/") && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable
+}
+
+// private reports whether the subscription has a queue of its own.
+func (sub *Subscription) private() bool {
+	return strings.HasPrefix(sub.Filter, "topic/") && sub.Group == "" && !sub.direct()
 }
 
 // sameSource reports whether both consume the same filter or queue.
@@ -115,8 +157,7 @@ func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
 func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
 	a.s.b.stats.subscriptions.Add(1)
-	isTopic := strings.HasPrefix(sub.Filter, "topic/")
-	if isTopic && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable {
+	if sub.direct() {
 		a.entry = &entry{direct: a}
 		a.s.directs.Add(1) // before it can match: see routing.direct
 		v.index.Add(sub.Filter, a.entry)
@@ -188,7 +229,7 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 			cfg = *sub.Queue
 		}
 		if cfg.MaxLength == 0 {
-			cfg.MaxLength, cfg.Overflow = s.b.o.Limits.SessionQueue, "drop_head"
+			cfg.MaxLength, cfg.MaxBytes, cfg.Overflow = s.b.o.Limits.SessionQueue, s.b.o.Limits.SessionQueueBytes, "drop_head"
 		}
 		bq, err := v.open(ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
 			kind: "group", name: sub.Group + ":" + sub.Filter, filter: sub.Filter, durable: sub.Durable, config: cfg,
@@ -197,7 +238,10 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	default:
 		bq, err := v.open(ctx, v.sessionLog(s.principal.ClientID, sub.ID), queueSpec{
 			kind: "session", name: s.principal.ClientID + ":" + sub.Filter, filter: sub.Filter,
-			config: QueueConfig{MaxLength: s.b.o.Limits.SessionQueue, Overflow: "drop_head", MaxDeliveries: -1, DeadLetter: noDLQ},
+			config: QueueConfig{
+				MaxLength: s.b.o.Limits.SessionQueue, MaxBytes: s.b.o.Limits.SessionQueueBytes, Overflow: "drop_head",
+				MaxDeliveries: -1, DeadLetter: noDLQ,
+			},
 		})
 		return bq, err
 	}
@@ -215,7 +259,13 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
 		return nil
 	}
-	v, b := a.s.v, a.s.b
+	v, b, e := a.s.v, a.s.b, a.entry
+	if e == nil {
+		e = a.bound.entry
+	}
+	newer := new(catchUp)
+	e.catching.Store(newer) // before the wait: who publishes from now on notes it, who has begun is waited for
+	defer e.catching.Store(nil)
 	v.retaining.wait(ctx)
 	err := b.o.Engine.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
 		m := b.message(em)
@@ -223,21 +273,9 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 			return true
 		}
 		if a.entry != nil {
-			a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true})
-			a.s.writer.kick()
-			return !a.s.closed.Load()
-		}
-		c := m.Clone()
-		c.fromRetained = true
-		if a.bound.q.Reserve(len(c.Body), uint8(c.Priority.Level())) == nil {
-			bytes := len(c.Body)
-			b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c),
-			}}}, func(err error) {
-				if err != nil {
-					a.bound.q.Unreserve(bytes)
-				}
-			})
+			a.offerRetained(m, newer)
+		} else {
+			newer.unlessNewer(m.Destination, func() { a.appendRetained(m) })
 		}
 		return !a.s.closed.Load()
 	})
@@ -247,10 +285,40 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 	return nil
 }
 
+// offerRetained hands m to a direct subscription.
+func (a *attachment) offerRetained(m *Message, newer *catchUp) {
+	dropped, ok := 0, true
+	newer.unlessNewer(m.Destination, func() {
+		d := Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true}
+		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
+	})
+	a.s.offered(dropped, ok)
+	a.s.writer.kick()
+}
+
+// appendRetained puts a copy of m into the queue of the subscription.
+func (a *attachment) appendRetained(m *Message) {
+	c := m.Clone()
+	c.fromRetained = true
+	bytes := c.size()
+	if a.bound.q.Reserve(bytes, uint8(c.Priority.Level())) != nil {
+		return
+	}
+	a.s.b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
+		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: a.s.b.record(c),
+	}}}, func(err error) {
+		if err != nil {
+			a.bound.q.Unreserve(bytes)
+		}
+	})
+}
+
 // Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
 // stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
 // no such subscription. No delivery for it starts after it returned; some may be under way.
 func (s *Session) Unsubscribe(ctx context.Context, id string) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	a := s.subs[id]
 	delete(s.subs, id)
