@@ -259,7 +259,13 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
 		return nil
 	}
-	v, b := a.s.v, a.s.b
+	v, b, e := a.s.v, a.s.b, a.entry
+	if e == nil {
+		e = a.bound.entry
+	}
+	newer := new(catchUp)
+	e.catching.Store(newer) // before the wait: who publishes from now on notes it, who has begun is waited for
+	defer e.catching.Store(nil)
 	v.retaining.wait(ctx)
 	err := b.o.Engine.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
 		m := b.message(em)
@@ -267,21 +273,9 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 			return true
 		}
 		if a.entry != nil {
-			a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true})
-			a.s.writer.kick()
-			return !a.s.closed.Load()
-		}
-		c := m.Clone()
-		c.fromRetained = true
-		if a.bound.q.Reserve(c.size(), uint8(c.Priority.Level())) == nil {
-			bytes := c.size()
-			b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c),
-			}}}, func(err error) {
-				if err != nil {
-					a.bound.q.Unreserve(bytes)
-				}
-			})
+			a.offerRetained(m, newer)
+		} else {
+			newer.unlessNewer(m.Destination, func() { a.appendRetained(m) })
 		}
 		return !a.s.closed.Load()
 	})
@@ -289,6 +283,34 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 		return fmt.Errorf("retained messages of %s: %w", a.sub.Load().Filter, engineErr(err))
 	}
 	return nil
+}
+
+// offerRetained hands m to a direct subscription.
+func (a *attachment) offerRetained(m *Message, newer *catchUp) {
+	dropped, ok := 0, true
+	newer.unlessNewer(m.Destination, func() {
+		d := Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true}
+		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
+	})
+	a.s.offered(dropped, ok)
+	a.s.writer.kick()
+}
+
+// appendRetained puts a copy of m into the queue of the subscription.
+func (a *attachment) appendRetained(m *Message) {
+	c := m.Clone()
+	c.fromRetained = true
+	bytes := c.size()
+	if a.bound.q.Reserve(bytes, uint8(c.Priority.Level())) != nil {
+		return
+	}
+	a.s.b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
+		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: a.s.b.record(c),
+	}}}, func(err error) {
+		if err != nil {
+			a.bound.q.Unreserve(bytes)
+		}
+	})
 }
 
 // Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
