@@ -27,7 +27,7 @@ import (
 const (
 	// badLatency is how late a message of clients that do nothing wrong may be. It is shorter than the timeouts that
 	// misbehaving clients run into, so that nobody can be waiting for one.
-	badLatency = time.Second
+	badLatency = 1500 * time.Millisecond
 	// badPeak is how much the heap may grow at most, clients of the test and garbage included, unless a test says
 	// otherwise, and badLeft how much of that may be there after it.
 	badPeak = 48 << 20
