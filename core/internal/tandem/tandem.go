@@ -248,10 +248,12 @@ func split(b *engine.Batch) (durable, memory *engine.Batch) {
 		}
 	}
 	switch {
-	case volatile == len(b.Ops) && !mixed: // nothing at all needs no disk either
-		return nil, b
+	case len(b.Ops) == 0: // it is only to be done in its turn
+		return &engine.Batch{Relaxed: true}, nil
 	case volatile == 0 && !mixed:
 		return b, nil
+	case volatile == len(b.Ops) && !mixed:
+		return nil, b
 	}
 	durable, memory = &engine.Batch{Relaxed: b.Relaxed}, &engine.Batch{Relaxed: b.Relaxed}
 	for _, op := range b.Ops {
