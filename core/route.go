@@ -120,7 +120,7 @@ func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op) []engine
 	}
 	r.stored = m.Retain
 	for _, bq := range r.queues {
-		r.stored = r.stored || !bq.volatile()
+		r.stored = r.stored || bq.stored()
 	}
 	em := b.record(m, r.stored)
 	if len(r.queues) > 0 {

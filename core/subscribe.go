@@ -207,6 +207,9 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	case sub.Group != "":
 		id := v.groupLog(sub.Group, sub.Filter)
 		if bq := v.find(id); bq != nil {
+			if sub.Durable && bq.volatile() {
+				return bq, v.promote(ctx, bq)
+			}
 			return bq, nil
 		}
 		return v.make(ctx, v.place(id, sub.Durable), queueSpec{
@@ -250,7 +253,7 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 		if a.bound.q.Reserve(len(c.Body), uint8(c.Priority.Level())) == nil {
 			bytes := len(c.Body)
 			b.eng.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c, !a.bound.volatile()),
+				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c, a.bound.stored()),
 			}}}, func(err error) {
 				if err != nil {
 					a.bound.q.Unreserve(bytes)

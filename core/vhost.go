@@ -12,6 +12,7 @@ import (
 	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/core/internal/queue"
 	"github.com/wyemq/wye/core/internal/subtree"
+	"github.com/wyemq/wye/core/internal/tandem"
 )
 
 // defaultVHost is the namespace of clients that name none.
@@ -123,7 +124,7 @@ func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
 	bq.mu.Unlock()
 	err := bq.q.Delete(ctx)
 	if err == nil && v.b.durable && !bq.volatile() && bq.kind != kindSession {
-		v.b.eng.Commit(&engine.Batch{Ops: []engine.Op{{Kind: engine.Delete, Bucket: bucketQueues, Key: string(bq.id)}}}, nil)
+		v.b.eng.Commit(&engine.Batch{Ops: []engine.Op{{Kind: engine.Delete, Bucket: bucketQueues, Key: string(tandem.Durable(bq.id))}}}, nil)
 	}
 	return engineErr(err)
 }
@@ -239,7 +240,7 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 	m := v.b.message(r.Msg).Clone()
 	m.Header = append(m.Header, deadLetterHeaders(bq, m, attempts, reason)...)
 	m.Destination, m.Expires = dest, noTime
-	em := v.b.record(m, !dlq.volatile())
+	em := v.b.record(m, dlq.stored())
 	if dlq.q.Reserve(len(m.Body), uint8(m.Priority.Level())) != nil {
 		return nil
 	}
