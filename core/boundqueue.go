@@ -53,6 +53,7 @@ type queueSpec struct {
 	dest     string // the destination, or the filter it is bound to
 	group    string
 	client   string // whose it is, of a session's
+	owner    string // of a temporary one: the token of its session, which must be there
 	durable  bool
 	declared *QueueConfig // by whoever made it
 }
@@ -79,19 +80,21 @@ func (spec *queueSpec) filter() string {
 
 // config returns how a queue behaves.
 func (v *vhost) config(spec *queueSpec) QueueConfig {
-	waiting := v.b.o.Limits.SessionQueue
+	most, bytes := v.b.o.Limits.SessionQueue, v.b.o.Limits.SessionQueueBytes
 	switch spec.kind {
 	case kindTemp:
-		return QueueConfig{MaxLength: waiting, Overflow: queue.OverflowReject, DeadLetter: noDLQ}
+		return QueueConfig{MaxLength: most, MaxBytes: bytes, Overflow: queue.OverflowReject, DeadLetter: noDLQ}
 	case kindSession:
-		return QueueConfig{MaxLength: waiting, Overflow: queue.OverflowDropHead, MaxDeliveries: -1, DeadLetter: noDLQ}
+		return QueueConfig{
+			MaxLength: most, MaxBytes: bytes, Overflow: queue.OverflowDropHead, MaxDeliveries: -1, DeadLetter: noDLQ,
+		}
 	case kindGroup:
 		cfg := QueueConfig{}
 		if spec.declared != nil {
 			cfg = *spec.declared
 		}
 		if cfg.MaxLength == 0 {
-			cfg.MaxLength, cfg.Overflow = waiting, queue.OverflowDropHead
+			cfg.MaxLength, cfg.MaxBytes, cfg.Overflow = most, bytes, queue.OverflowDropHead
 		}
 		return cfg
 	default:

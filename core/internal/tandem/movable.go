@@ -171,7 +171,7 @@ func (m *movable) Next(most, maxBytes int) ([]engine.Record, error) {
 		return recs, err
 	}
 	for _, r := range recs {
-		maxBytes -= len(r.Msg.Body)
+		maxBytes -= r.Msg.Size()
 	}
 	if len(recs) > 0 && maxBytes <= 0 {
 		return recs, nil
