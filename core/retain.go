@@ -74,7 +74,7 @@ func (r *retaining) wait(ctx context.Context) {
 
 // mayRetain refuses a retained message of a new topic when there are too many.
 func (v *vhost) mayRetain(ctx context.Context, m *Message) error {
-	r := v.b.o.Engine.Retained()
+	r := v.b.eng.Retained()
 	if r.Len() < v.b.o.Limits.RetainedMessages {
 		return nil
 	}
