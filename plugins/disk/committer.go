@@ -158,6 +158,7 @@ func (c *committer) commit(work []commit) bool {
 		c.mu.Unlock()
 		if err := c.attempt(g); err != nil {
 			c.rest(work[n:])
+			c.e.hang()
 			c.e.fail(err)
 			return false
 		}
@@ -220,6 +221,7 @@ func (c *committer) attempt(g *group) (err error) {
 			err = &panicError{err, debug.Stack()}
 		}
 	}()
+	c.e.space.looked = false
 	g.batch = c.e.db.NewBatch()
 	g.errs = make([]error, len(g.work))
 	for i := range g.work {

@@ -255,11 +255,16 @@ func (e *Engine) Close(context.Context) error {
 	}
 	clear(e.logs)
 	e.mu.Unlock()
-	if err := e.failure(); err != nil {
-		e.failing.end()
+	err := e.failure()
+	if err == nil {
+		return e.store.close(true)
+	}
+	e.failing.end()
+	if e.hung() {
+		e.store.leave()
 		return fmt.Errorf("close: %w", err)
 	}
-	return e.store.close(true)
+	return errors.Join(fmt.Errorf("close: %w", err), e.store.close(false))
 }
 
 // lose takes the log from its owner.
