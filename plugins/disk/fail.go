@@ -143,8 +143,8 @@ func (l logger) Fatalf(format string, args ...any) {
 // listener makes the engine fail when Pebble's own goroutines do.
 func (e *Engine) listener() *pebble.EventListener {
 	return &pebble.EventListener{
-		FlushEnd:        func(pebble.FlushInfo) { e.store.changed() },
-		CompactionEnd:   func(pebble.CompactionInfo) { e.store.changed() },
+		FlushEnd:      func(pebble.FlushInfo) { e.store.changed() },
+		CompactionEnd: func(pebble.CompactionInfo) { e.store.changed() },
 		BackgroundError: func(err error) {
 			e.hang()
 			e.fail(fmt.Errorf("write: %w", err))
