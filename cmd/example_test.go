@@ -22,6 +22,7 @@ func ExampleRun() {
 	//   tcp://, tls://
 	//   ws://, wss://
 	// engines
+	//   disk
 	//   memory
 	// runners
 	//   admin.Server

@@ -133,7 +133,7 @@ func TestRefused(t *testing.T) {
 			1,
 			[]string{`listeners.stomp.protocols: unknown protocol "stmp"`, "stomp", "(--set)"},
 		},
-		{"unknown engine", []string{"--set", "engine.kind=tape"}, 1, []string{`engine.kind: must be one of memory`, `is "tape" (--set)`}},
+		{"unknown engine", []string{"--set", "engine.kind=tape"}, 1, []string{`engine.kind: must be one of disk, memory`, `is "tape" (--set)`}},
 		{
 			"unknown scheme",
 			[]string{"--set", "listeners.x.uri=udp://a:1"},
@@ -247,7 +247,7 @@ func TestCommands(t *testing.T) {
 		{"version", []string{"version"}, []string{"wye ", "go1."}},
 		{"version flag", []string{"--version"}, []string{"wye ", "go1."}},
 		{"plugins", []string{"plugins"}, []string{
-			"protocols\n", "  mqtt         subprotocols mqtt", "  stomp        subprotocols v12.stomp", "paths /stomp", "transports\n", "  ws://, wss://\n", "  tcp://, tls://\n", "engines\n", "  memory\n",
+			"protocols\n", "  mqtt         subprotocols mqtt", "  stomp        subprotocols v12.stomp", "paths /stomp", "transports\n", "  ws://, wss://\n", "  tcp://, tls://\n", "engines\n", "  disk\n", "  memory\n",
 		}},
 		{"print", []string{"config", "print", "--config", file, "--set=engine.dir=here"}, []string{
 			`level: "warn" # my.yaml:1`, `credit: 7 # WYE_LIMITS__CREDIT`, `dir: "here" # --set`, `uri: "ws://127.0.0.1:61614" # default`,

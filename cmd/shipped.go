@@ -7,6 +7,7 @@ import (
 
 	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/core/engine/memory"
+	"github.com/wyemq/wye/plugins/disk"
 	"github.com/wyemq/wye/protocols/mqtt"
 	"github.com/wyemq/wye/protocols/stomp"
 	"github.com/wyemq/wye/transports/tcp"
@@ -32,6 +33,7 @@ func shipped() fx.Option {
 	return fx.Options(
 		corefx.Engine("memory", func() noSettings { return noSettings{} },
 			func(noSettings, *slog.Logger) (*memory.Engine, error) { return memory.New(), nil }),
+		corefx.Engine("disk", disk.DefaultConfig, disk.Open),
 		corefx.Transport(websocket.DefaultConfig, websocket.New, "ws", "wss"),
 		corefx.Transport(tcp.DefaultConfig, tcp.New, "tcp", "tls"),
 		corefx.Config("protocols.stomp", stomp.DefaultConfig), corefx.Protocol(stomp.New),

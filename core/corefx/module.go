@@ -152,6 +152,7 @@ type Runners []core.Runner
 type runnersIn struct {
 	fx.In
 
+	Engine         engine.Engine
 	Runners        []core.Runner        `group:"runners"`
 	Protocols      []core.Protocol      `group:"protocols"`
 	Authenticators []core.Authenticator `group:"authenticators"`
@@ -161,7 +162,7 @@ type runnersIn struct {
 
 // newRunners finds them.
 func newRunners(in runnersIn) Runners {
-	all := Runners(slices.Clone(in.Runners))
+	all := appendRunners(slices.Clone(Runners(in.Runners)), []engine.Engine{in.Engine})
 	all = appendRunners(all, in.Protocols)
 	all = appendRunners(all, in.Authenticators)
 	all = appendRunners(all, in.Authorizers)

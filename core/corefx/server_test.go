@@ -46,6 +46,7 @@ type runner struct {
 	events *events
 	early  error
 	fail   chan error
+	engine chan error
 }
 
 func (r *runner) Run(ctx context.Context, ready func()) error {
@@ -92,10 +93,21 @@ func (f *fake) Serve(ctx context.Context, _ core.Handler) error {
 	return nil
 }
 
-// lastEngine notes when it is closed.
+// lastEngine notes when it is closed. It fails with its runner.
 type lastEngine struct {
 	engine.Engine
 	events *events
+	fail   chan error
+}
+
+func (e lastEngine) Run(ctx context.Context, ready func()) error {
+	ready()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-e.fail:
+		return err
+	}
 }
 
 func (e lastEngine) Close(ctx context.Context) error {
@@ -116,7 +128,7 @@ func app(ev *events, r *runner, listeners map[string]string) (*fx.App, *corefx.S
 	a := fx.New(
 		fx.NopLogger, corefx.Module(),
 		corefx.Engine("last", func() struct{} { return struct{}{} },
-			func(struct{}, *slog.Logger) (lastEngine, error) { return lastEngine{memory.New(), ev}, nil }),
+			func(struct{}, *slog.Logger) (lastEngine, error) { return lastEngine{memory.New(), ev, r.engine}, nil }),
 		corefx.Transport(func() fakeConfig { return fakeConfig{} },
 			func(name string, c fakeConfig, _ *slog.Logger) (*fake, error) { return &fake{name, c.URI, ev}, nil }, "fake"),
 		corefx.Protocol(func() silent { return silent{} }),
@@ -200,16 +212,19 @@ func TestFailedStart(t *testing.T) {
 
 // TestFailure tells of a part that ends while it should not.
 func TestFailure(t *testing.T) {
-	for name, uri := range map[string]string{"runner": "fake://", "listener": "fake://breaks"} {
+	for name, uri := range map[string]string{"runner": "fake://", "engine": "fake://", "listener": "fake://breaks"} {
 		t.Run(name, func(t *testing.T) {
 			ev := &events{}
-			r := &runner{events: ev, fail: make(chan error, 1)}
+			r := &runner{events: ev, fail: make(chan error, 1), engine: make(chan error, 1)}
 			a, s, _ := app(ev, r, map[string]string{"a.uri": uri})
 			if err := a.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if name == "runner" {
+			switch name {
+			case "runner":
 				r.fail <- errors.New("broken")
+			case "engine":
+				r.engine <- errors.New("broken")
 			}
 			select {
 			case err := <-s.Failed():

@@ -27,6 +27,8 @@ type EngineSettings struct {
 	Kind string `koanf:"kind"`
 	// Dir is where an engine that writes to disk does so; others do not look at it.
 	Dir string `koanf:"dir"`
+	// MinFree is how much room such an engine leaves on the disk.
+	MinFree int64 `koanf:"min_free"`
 }
 
 // AuthSettings is the section "auth".
@@ -114,7 +116,9 @@ func coreSections(def Defaults, transports []TransportKind, engines []EngineKind
 	for _, t := range transports {
 		listeners.Variants = append(listeners.Variants, config.Variant{Names: t.Schemes, Default: t.Default})
 	}
-	eng := config.Section{Key: keyEngine, By: "kind", Default: EngineSettings{Kind: def.Engine, Dir: "wye-data"}}
+	eng := config.Section{Key: keyEngine, By: "kind", Default: EngineSettings{
+		Kind: def.Engine, Dir: "wye-data", MinFree: 512 << 20,
+	}}
 	for _, e := range engines {
 		eng.Variants = append(eng.Variants, config.Variant{Names: []string{e.Kind}, Default: e.Default})
 	}

@@ -1,0 +1,23 @@
+package disk_test
+
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/enginetest"
+	"github.com/wyemq/wye/plugins/disk"
+)
+
+func open(t testing.TB, dir string) *disk.Engine {
+	t.Helper()
+	e, err := disk.Open(disk.Config{Dir: dir}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	return e
+}
+
+func TestEngine(t *testing.T) {
+	enginetest.Test(t, func(t testing.TB) engine.Engine { return open(t, t.TempDir()) })
+}

@@ -1,0 +1,2 @@
+// Package disk is the engine that keeps everything in a directory.
+package disk

@@ -1,0 +1,140 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// failing is the end of an engine whose store cannot be written or read.
+type failing struct {
+	mu    sync.Mutex // of err
+	err   error
+	ch    chan struct{} // closed when err is set
+	over  chan struct{} // closed by Close: what hangs may go
+	ended sync.Once
+}
+
+func (f *failing) init() {
+	f.ch, f.over = make(chan struct{}), make(chan struct{})
+}
+
+func (f *failing) end() { f.ended.Do(func() { close(f.over) }) }
+
+// failure returns why the engine has failed, or nil.
+func (e *Engine) failure() error {
+	e.failing.mu.Lock()
+	defer e.failing.mu.Unlock()
+	return e.failing.err
+}
+
+// fail ends the engine: nothing that is undecided is confirmed, whatever comes is refused, and Run returns. Only the
+// first reason counts.
+func (e *Engine) fail(err error) {
+	e.failing.mu.Lock()
+	first := e.failing.err == nil
+	if first {
+		e.failing.err = err
+		close(e.failing.ch)
+	}
+	e.failing.mu.Unlock()
+	if !first {
+		return
+	}
+	args := []any{"error", err, "dir", e.cfg.Dir}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		args = append(args, "path", path.Path)
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		args = append(args, "errno", int(errno))
+	}
+	var p *panicError
+	if errors.As(err, &p) && path == nil {
+		args = append(args, "stack", string(p.stack))
+	}
+	e.log.Error("the store has failed; what was not confirmed is undecided", args...)
+	e.committer.abandon(err)
+}
+
+// Run waits until the engine fails, and returns why, or until ctx is done. A program that uses the engine runs it and
+// ends when it returns an error: nothing but a new start helps then.
+func (e *Engine) Run(ctx context.Context, ready func()) error {
+	ready()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-e.failing.ch:
+		return fmt.Errorf("the store in %s has failed: %w", e.cfg.Dir, e.failure())
+	}
+}
+
+// storeError marks an error of a step that means that the store is broken.
+type storeError struct{ error }
+
+func (e *storeError) Unwrap() error { return e.error }
+
+// explain adds to errors of Pebble what an operator can make of them.
+func explain(err error) error {
+	switch {
+	case pebble.IsCorruptionError(err):
+		return fmt.Errorf("the store is damaged, restore it from a copy: %w", err)
+	case strings.Contains(err.Error(), "format major version"):
+		return fmt.Errorf("the store was written by a newer version of wye: %w", err)
+	default:
+		return err
+	}
+}
+
+// logger takes what Pebble has to say. Little of it is of interest to an operator.
+type logger struct{ e *Engine }
+
+var _ pebble.Logger = logger{}
+
+// Infof implements pebble.Logger.
+func (l logger) Infof(format string, args ...any) {
+	l.e.log.Debug("store", "message", fmt.Sprintf(format, args...))
+}
+
+// Errorf implements pebble.Logger.
+func (l logger) Errorf(format string, args ...any) {
+	l.e.log.Warn("store", "message", fmt.Sprintf(format, args...))
+}
+
+// Fatalf implements pebble.Logger: it must not return, as Pebble would go on as if nothing had happened. Its goroutine
+// is kept until Close.
+func (l logger) Fatalf(format string, args ...any) {
+	err := fmt.Errorf(strings.ReplaceAll(format, "%s", "%v"), args...)
+	for _, a := range args {
+		if cause, ok := a.(error); ok {
+			err = fmt.Errorf("%s: %w", strings.TrimSpace(strings.TrimRight(strings.ReplaceAll(format, "%v", ""), ": ")), cause)
+		}
+	}
+	l.e.fail(err)
+	<-l.e.failing.over
+	runtime.Goexit()
+}
+
+// listener makes the engine fail when Pebble's own goroutines do.
+func (e *Engine) listener() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) { e.fail(fmt.Errorf("write: %w", err)) },
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			e.fail(fmt.Errorf("%s is damaged, restore the store from a copy: %w", info.Path, info.Details))
+		},
+		DiskSlow: func(info pebble.DiskSlowInfo) {
+			e.log.Warn("the disk is slow", "path", info.Path, "operation", info.OpType.String(), "duration", info.Duration)
+		},
+		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
+			e.log.Warn("writes wait for compaction", "reason", info.Reason)
+		},
+	}
+}

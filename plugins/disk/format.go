@@ -1,0 +1,128 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The format file has a line that says how the store is written, and one that says whether it is open or, with the
+// files and their sizes below, closed:
+//
+//	wye store, format 1
+//	closed
+//	000004.log 0
+const (
+	formatHead = "wye store, format "
+	saysOpen   = "open"
+	saysClosed = "closed"
+)
+
+// checkFormat refuses what is no store, one of another version, and half of one.
+func (s *store) checkFormat() error {
+	text, err := s.read(fileFormat)
+	if errors.Is(err, os.ErrNotExist) {
+		return s.checkNew()
+	}
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	version, ok := strings.CutPrefix(lines[0], formatHead)
+	if !ok || len(lines) < 2 {
+		return fmt.Errorf("%s is damaged: it begins with %q", fileFormat, lines[0])
+	}
+	if version != strconv.Itoa(formatVersion) {
+		return fmt.Errorf("the store has format %s, this version of wye knows format %d only", version, formatVersion)
+	}
+	if lines[1] == saysClosed {
+		return s.checkInventory(lines[2:])
+	}
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return err
+	}
+	begun := slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, "marker.manifest") })
+	if begun && !slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".log") }) {
+		return errors.New("the store was not closed, and its log files are missing: is it half of a copy?")
+	}
+	return nil
+}
+
+// checkNew refuses a directory that has files, but not ours.
+func (s *store) checkNew() error {
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, "MANIFEST") || strings.HasPrefix(n, "marker.") || strings.HasSuffix(n, ".sst") {
+			return fmt.Errorf("there is %s, but no %s: it is half of a copy, or the store of another program", n, fileFormat)
+		}
+	}
+	return nil
+}
+
+// checkInventory compares the files with those that were there when the store was closed.
+func (s *store) checkInventory(lines []string) error {
+	var errs []error
+	for _, line := range lines {
+		name, text, _ := strings.Cut(line, " ")
+		want, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%s is damaged: it has a line %q", fileFormat, line)
+		}
+		info, err := s.fs.Stat(s.fs.PathJoin(s.dir, name))
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			errs = append(errs, fmt.Errorf("%s is missing", name))
+		case err != nil:
+			errs = append(errs, err)
+		case info.Size() != want:
+			errs = append(errs, fmt.Errorf("%s has %d bytes, it had %d when the store was closed", name, info.Size(), want))
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("the store is not complete, is it half of a copy? %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// inventory lists the files of a store that is closed.
+func (s *store) inventory() ([]string, error) {
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	var lines []string
+	for _, n := range names {
+		if n == "LOCK" || strings.HasPrefix(n, "wye.") {
+			continue
+		}
+		info, err := s.fs.Stat(s.fs.PathJoin(s.dir, n))
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			lines = append(lines, fmt.Sprintf("%s %d", n, info.Size()))
+		}
+	}
+	return lines, nil
+}
+
+// writeFormat says that the store is open or, with an inventory, closed.
+func (s *store) writeFormat(inventory func() ([]string, error)) error {
+	lines := []string{formatHead + strconv.Itoa(formatVersion), saysOpen}
+	if inventory != nil {
+		files, err := inventory()
+		if err != nil {
+			return err
+		}
+		lines = append([]string{lines[0], saysClosed}, files...)
+	}
+	return s.write(fileFormat, strings.Join(lines, "\n")+"\n")
+}

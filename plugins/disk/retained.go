@@ -1,0 +1,361 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/wyemq/wye/core/engine"
+)
+
+const (
+	matchChunk = 128
+	matchBytes = 1 << 20
+	// expiredMost is how many expired messages are deleted with one group, and expiredGap how often is looked.
+	expiredMost = 256
+	expiredGap  = time.Second
+)
+
+// A topic is stored so that its levels are in order, and what is below it comes right after it: levels are divided by
+// two bytes that no level begins with.
+const (
+	levelEnd  = "\x00\x01"
+	afterAll  = "\x00\x02" // after all that is below
+	escapeNUL = "\x00\xff"
+)
+
+func appendTopic(b []byte, topic string) []byte {
+	if strings.IndexByte(topic, 0) >= 0 {
+		topic = strings.ReplaceAll(topic, "\x00", escapeNUL)
+	}
+	return append(b, strings.ReplaceAll(topic, "/", levelEnd)...)
+}
+
+// retained reads the messages from disk: there may be more than memory holds.
+type retained struct {
+	e    *Engine
+	size atomic.Int64
+}
+
+var _ engine.Retained = (*retained)(nil)
+
+// Len implements engine.Retained.
+func (r *retained) Len() int { return int(r.size.Load()) }
+
+// Match implements engine.Retained. No lock is held.
+func (r *retained) Match(ctx context.Context, filter string, fn func(*engine.Message) bool) error {
+	if !strings.ContainsAny(filter, "+#") {
+		return r.one(ctx, filter, fn)
+	}
+	w := &walk{filter: strings.Split(filter, "/")}
+	literal := 0
+	for literal < len(w.filter) && w.filter[literal] != "+" && w.filter[literal] != "#" {
+		literal++
+	}
+	w.at = appendTopic([]byte{kindTopic}, strings.Join(w.filter[:literal], "/"))
+	w.end = []byte{kindTopic + 1}
+	if literal > 0 {
+		w.end = append(slices.Clone(w.at), afterAll...)
+	}
+	for {
+		ms, more, err := r.chunk(ctx, w)
+		if err != nil {
+			return r.e.readError(err)
+		}
+		for _, m := range ms {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if !fn(m) {
+				return nil
+			}
+		}
+		if !more {
+			return ctx.Err()
+		}
+	}
+}
+
+// one is Match of a filter without wildcards.
+func (r *retained) one(ctx context.Context, topic string, fn func(*engine.Message) bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if r.e.closing() {
+		return fmt.Errorf("match: %w", engine.ErrUnavailable)
+	}
+	v, closer, err := r.e.db.Get(appendTopic([]byte{kindTopic}, topic))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return r.e.readError(err)
+	}
+	m, err := decodeMessage(v)
+	if err = errors.Join(err, closer.Close()); err != nil {
+		return r.e.readError(err)
+	}
+	if !expired(m, time.Now()) {
+		fn(m)
+	}
+	return nil
+}
+
+func expired(m *engine.Message, now time.Time) bool {
+	return !m.Expires.IsZero() && !now.Before(m.Expires)
+}
+
+// walk is one Match.
+type walk struct {
+	filter  []string
+	at, end []byte // what is left to look at
+}
+
+// chunk reads some of the messages that match, and moves on.
+func (r *retained) chunk(ctx context.Context, w *walk) (out []*engine.Message, more bool, err error) {
+	if r.e.closing() {
+		return nil, false, fmt.Errorf("match: %w", engine.ErrUnavailable)
+	}
+	it, err := r.e.db.NewIter(&pebble.IterOptions{LowerBound: w.at, UpperBound: w.end})
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { err = errors.Join(err, it.Error(), it.Close()) }()
+	now := time.Now()
+	size, looked := 0, 0
+	for ok := it.First(); ok; {
+		if len(out) == matchChunk || size > matchBytes || looked == 4096 {
+			w.at = slices.Clone(it.Key())
+			return out, true, nil
+		}
+		if looked++; looked%64 == 0 && ctx.Err() != nil {
+			return nil, false, ctx.Err()
+		}
+		match, skip := w.look(it.Key())
+		if match {
+			v, err := it.ValueAndErr()
+			if err != nil {
+				return nil, false, err
+			}
+			m, err := decodeMessage(v)
+			if err != nil {
+				return nil, false, err
+			}
+			if !expired(m, now) {
+				out = append(out, m)
+				size += footprint(m)
+			}
+		}
+		if skip != nil {
+			ok = it.SeekGE(skip)
+		} else {
+			ok = it.Next()
+		}
+	}
+	return out, false, nil
+}
+
+// look reports whether a stored topic matches or, if nothing that begins like it can, the first key that may.
+func (w *walk) look(key []byte) (match bool, skip []byte) {
+	states := w.closure(make([]int, 1, 8))
+	for from := 1; ; {
+		level, end := key[from:], len(key)
+		if i := bytes.Index(level, []byte(levelEnd)); i >= 0 {
+			level, end = level[:i], from+i
+		}
+		name := level
+		if bytes.IndexByte(level, 0) >= 0 {
+			name = bytes.ReplaceAll(level, []byte(escapeNUL), []byte{0})
+		}
+		next := w.step(states, string(name))
+		if len(next) == 0 {
+			return false, w.skip(states, key[:from], name)
+		}
+		states = next
+		if end == len(key) {
+			return states[len(states)-1] == len(w.filter), nil
+		}
+		from = end + len(levelEnd)
+	}
+}
+
+// skip returns the first key after a level that nothing in the filter stands for.
+func (w *walk) skip(states []int, before, level []byte) []byte {
+	best := ""
+	found := false
+	for _, n := range states { // none is a wildcard
+		if n < len(w.filter) && w.filter[n] > string(level) && (!found || w.filter[n] < best) {
+			best, found = w.filter[n], true
+		}
+	}
+	if found {
+		return appendTopic(slices.Clone(before), best)
+	}
+	if len(before) == 1 {
+		return w.end
+	}
+	return append(slices.Clone(before[:len(before)-len(levelEnd)]), afterAll...)
+}
+
+// closure adds the places in the filter that are reached because '#' stands for no level at all. at is sorted.
+func (w *walk) closure(at []int) []int {
+	for i := 0; i < len(at); i++ {
+		if n := at[i]; n < len(w.filter) && w.filter[n] == "#" {
+			if k, found := slices.BinarySearch(at, n+1); !found {
+				at = slices.Insert(at, k, n+1)
+			}
+		}
+	}
+	return at
+}
+
+// step returns the places after one more level; none: the topic does not match.
+func (w *walk) step(at []int, level string) (next []int) {
+	for _, n := range at {
+		switch {
+		case n == len(w.filter):
+			continue
+		case w.filter[n] == "#":
+		case w.filter[n] == "+" || w.filter[n] == level:
+			n++
+		default:
+			continue
+		}
+		if len(next) == 0 || next[len(next)-1] < n {
+			next = append(next, n)
+		}
+	}
+	return w.closure(next)
+}
+
+// topicChanges are those of the group under way.
+type topicChanges struct {
+	size  int64
+	there map[string]bool // what the store does not show yet
+	sweep time.Time       // when to look for expired ones again
+	key   []byte
+}
+
+// exists reports whether a topic has a message.
+func (t *topicChanges) exists(c *committer, topic string) (bool, error) {
+	if there, ok := t.there[topic]; ok {
+		return there, nil
+	}
+	t.key = appendTopic(append(t.key[:0], kindTopic), topic)
+	_, closer, err := c.e.db.Get(t.key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, closer.Close()
+}
+
+func (t *topicChanges) set(c *committer, g *group, topic string, m *engine.Message) error {
+	there, err := t.exists(c, topic)
+	if err != nil {
+		return err
+	}
+	if t.there == nil {
+		t.there = make(map[string]bool)
+	}
+	t.there[strings.Clone(topic)] = m != nil
+	t.key = appendTopic(append(t.key[:0], kindTopic), topic)
+	if m == nil {
+		if !there {
+			return nil
+		}
+		t.size--
+		return g.batch.Delete(t.key, nil)
+	}
+	if !there {
+		t.size++
+	}
+	if err := c.setMessage(g, t.key, m); err != nil || m.Expires.IsZero() {
+		return err
+	}
+	return g.batch.Set(appendExpiry(nil, m.Expires, topic), nil, nil)
+}
+
+func appendExpiry(b []byte, at time.Time, topic string) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, kindExpiry), uint64(nanos(at))) //nolint:gosec // not negative
+	return append(b, topic...)
+}
+
+// finish stores how many there are, and deletes some that have expired.
+func (t *topicChanges) finish(c *committer, g *group) error {
+	if len(t.there) == 0 {
+		return nil
+	}
+	if now := time.Now(); !now.Before(t.sweep) {
+		more, err := t.expire(c, g, now)
+		if err != nil {
+			return err
+		}
+		if t.sweep = now; !more {
+			t.sweep = now.Add(expiredGap)
+		}
+	}
+	return g.batch.Set([]byte{kindCounter, 'r'}, binary.AppendVarint(nil, t.size), nil)
+}
+
+func (t *topicChanges) expire(c *committer, g *group, now time.Time) (more bool, err error) {
+	it, err := c.e.db.NewIter(&pebble.IterOptions{
+		LowerBound: []byte{kindExpiry}, UpperBound: appendExpiry(nil, now, ""),
+	})
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, it.Error(), it.Close()) }()
+	n := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		if n++; n > expiredMost {
+			return true, nil
+		}
+		if err := g.batch.Delete(it.Key(), nil); err != nil {
+			return false, err
+		}
+		if err := t.expireOne(c, g, string(it.Key()[9:]), now); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// expireOne deletes the message of a topic, unless it was replaced by one that has not expired.
+func (t *topicChanges) expireOne(c *committer, g *group, topic string, now time.Time) error {
+	if _, changed := t.there[topic]; changed {
+		return nil
+	}
+	key := appendTopic([]byte{kindTopic}, topic)
+	v, closer, err := c.e.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m, err := decodeMessage(v)
+	if err = errors.Join(err, closer.Close()); err != nil || !expired(m, now) {
+		return err
+	}
+	t.size--
+	t.there[topic] = false
+	return g.batch.Delete(key, nil)
+}
+
+func (t *topicChanges) publish(r *retained) {
+	if len(t.there) > 0 {
+		r.size.Store(t.size)
+		clear(t.there)
+	}
+}
