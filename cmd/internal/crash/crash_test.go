@@ -1,0 +1,65 @@
+package crash_test
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/wyemq/wye/cmd/internal/crash"
+)
+
+var (
+	cycles = flag.Int("cycles", 10, "how often TestCrash kills the broker")
+	seed   = flag.Uint64("seed", 0, "what TestCrash does; 0: something new")
+	keep   = flag.String("keep", "", "directory for the store, the log and the history of TestCrash")
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// build compiles a program of this module.
+func build(t *testing.T, pkg string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
+	}
+	return path
+}
+
+// TestCrash kills the broker again and again, and wants every promise kept.
+func TestCrash(t *testing.T) {
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	dir := *keep
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	t.Logf("%d cycles with -seed %d", *cycles, *seed)
+	events, err := crash.Run(t.Context(), crash.Config{
+		Program: build(t, "github.com/wyemq/wye/cmd/wye"), Dir: dir, Cycles: *cycles, Seed: *seed, Report: t.Logf,
+		Args: []string{"--set", "engine.kind=disk", "--set", "engine.dir=" + filepath.Join(dir, "store"), "--set", "engine.min_free=0"},
+	})
+	report(t, dir, crash.Check(crash.Places(), events))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// report shows the first violations, the log and where the rest is.
+func report(t *testing.T, dir string, violations []crash.Violation) {
+	t.Helper()
+	for i, v := range violations {
+		if i == 20 {
+			t.Errorf("and %d more", len(violations)-i)
+			break
+		}
+		t.Error(v)
+	}
+	_, _ = os.Stat(dir)
+}
