@@ -27,7 +27,7 @@ func (w *world) consumers(ready *sync.WaitGroup) []actor {
 		}
 	}
 	mqtt := func(name, place, filter string, qos byte) actor {
-		return &subscriber{title: name, r: w.random(name), place: places[place], filter: filter, qos: qos, ready: once(ready)}
+		return &subscriber{title: name, r: w.random(name), place: places[place], filter: filter, qos: qos, ready: once(ready), incoming: make(map[uint16]*incoming)}
 	}
 	const group = "readers"
 	return []actor{

@@ -1,7 +1,9 @@
 package crash_test
 
 import (
+	"bufio"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,21 +47,49 @@ func TestCrash(t *testing.T) {
 		Program: build(t, "github.com/wyemq/wye/cmd/wye"), Dir: dir, Cycles: *cycles, Seed: *seed, Report: t.Logf,
 		Args: []string{"--set", "engine.kind=disk", "--set", "engine.dir=" + filepath.Join(dir, "store"), "--set", "engine.min_free=0"},
 	})
-	report(t, dir, crash.Check(crash.Places(), events))
+	report(t, dir, events, crash.Check(crash.Places(), events))
 	if err != nil {
 		t.Error(err)
 	}
 }
 
-// report shows the first violations, the log and where the rest is.
-func report(t *testing.T, dir string, violations []crash.Violation) {
+// report shows the first violations of each rule in each place, and leaves the whole history in dir.
+func report(t *testing.T, dir string, events []crash.Event, violations []crash.Violation) {
 	t.Helper()
-	for i, v := range violations {
-		if i == 20 {
-			t.Errorf("and %d more", len(violations)-i)
-			break
-		}
-		t.Error(v)
+	type kind struct {
+		rule  crash.Rule
+		place string
 	}
-	_, _ = os.Stat(dir)
+	counts := make(map[kind]int)
+	for _, v := range violations {
+		k := kind{v.Rule, v.Place}
+		if counts[k]++; counts[k] <= 3 {
+			t.Error(v)
+		}
+	}
+	for k, n := range counts {
+		if n > 3 {
+			t.Errorf("%s in %s: %d times", k.rule, k.place, n)
+		}
+	}
+	if len(violations) > 0 {
+		writeHistory(t, filepath.Join(dir, "history"), events)
+	}
+}
+
+func writeHistory(t *testing.T, path string, events []crash.Event) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w := bufio.NewWriter(f)
+	for i := range events {
+		_, _ = fmt.Fprintln(w, events[i].String()) // Flush tells
+	}
+	if err := w.Flush(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("the history is in %s", path)
 }

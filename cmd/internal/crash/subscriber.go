@@ -97,7 +97,7 @@ func (s *subscribing) publish(p *packet) error {
 		s.l.add(Event{Kind: Fault, Text: err.Error()})
 		return err
 	}
-	e := Event{Kind: Received, Message: m, Place: s.place.Name, Flagged: p.dup}
+	e := Event{Kind: Received, Message: m, Place: s.place.Name, Flagged: p.dup || p.qos == 0} // QoS 0 has no DUP [MQTT-3.3.1-2]
 	known := s.incoming[p.id]
 	if p.qos == 2 && known != nil {
 		e.Repeat = true
