@@ -144,6 +144,7 @@ func (st *state) remember(ctx context.Context, sub *Subscription, ops []engine.O
 	st.subs[sub.ID] = kept
 	if st.whole && !st.over {
 		put := st.putSub(&kept)
+		old.Retained = kept.Retained // matters at the moment of subscribing only: a resumed one is not written again
 		if !had || string(put.Value) != string(old.encode()) {
 			ops = st.riders(append(ops, put))
 		}
