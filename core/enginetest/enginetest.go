@@ -25,7 +25,8 @@ func Checks() []Check {
 	checks := append(commitChecks(), logChecks()...)
 	checks = append(checks, ownerChecks()...)
 	checks = append(checks, stateChecks()...)
-	return append(checks, retainedChecks()...)
+	checks = append(checks, retainedChecks()...)
+	return append(checks, Check{"Model/Random", modelRandom})
 }
 
 // Test runs every check as a subtest, on engines that open returns empty and new.

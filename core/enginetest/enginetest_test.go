@@ -222,8 +222,24 @@ func TestKit(t *testing.T) {
 			if strings.Join(got, " ") != c.want {
 				t.Errorf("checks that fail: %q, want %q", got, c.want)
 			}
+			if !slices.Contains(seenByModel, name) {
+				return
+			}
+			if got := failures(t, "Model/Random", func() engine.Engine {
+				b := c.b
+				b.Engine = memory.New()
+				return &b
+			}); len(got) == 0 {
+				t.Error("Model/Random does not see it")
+			}
 		})
 	}
+}
+
+// seenByModel are the faults that the model has to find as well.
+var seenByModel = []string{
+	"half of a batch", "failures forgotten", "settling forgotten", "clearing forgotten", "visibility ignored",
+	"newest first", "never redelivered", "purges all", "no lanes", "matches twice",
 }
 
 func forget(k engine.OpKind) func(*engine.Op) {

@@ -278,7 +278,7 @@ func (c *committer) remove(g *group, l *log, a *area, x holding) error {
 	c.touch(l)
 	a.count--
 	l.depth--
-	l.bytes -= uint64(x.size) //nolint:gosec // it was a length
+	l.bytes -= uint64(x.size)
 	c.key = appendRecordKey(c.key[:0], l.num, a.no, x.seq)
 	if err := g.batch.Delete(c.key, nil); err != nil {
 		return err
@@ -367,7 +367,7 @@ func (c *committer) setNote(g *group, l *log, a *area, x *holding) error {
 		l.early[x.seq] = x.note
 	}
 	c.key = appendNoteKey(c.key[:0], l.num, x.seq)
-	return g.batch.Set(c.key, x.note.encode(), nil)
+	return g.batch.Set(c.key, x.encode(), nil)
 }
 
 // unref takes one reference to a shared body back.

@@ -37,7 +37,6 @@ type group struct {
 	errs    []error
 	batch   *pebble.Batch
 	sync    bool
-	bytes   int
 	decided atomic.Bool // somebody says what became of it
 }
 

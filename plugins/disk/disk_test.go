@@ -21,3 +21,10 @@ func open(t testing.TB, dir string) *disk.Engine {
 func TestEngine(t *testing.T) {
 	enginetest.Test(t, func(t testing.TB) engine.Engine { return open(t, t.TempDir()) })
 }
+
+func TestDurable(t *testing.T) {
+	enginetest.TestDurable(t, func(t testing.TB) func() engine.Engine {
+		dir := t.TempDir()
+		return func() engine.Engine { return open(t, dir) }
+	})
+}

@@ -51,10 +51,10 @@ type Engine struct {
 var _ engine.Engine = (*Engine)(nil)
 
 // Open opens the store in cfg.Dir, which is made if need be. No other process can open it until Close.
-func Open(cfg Config, log *slog.Logger) (*Engine, error) { return openOn(cfg, log, vfs.Default) }
+func Open(cfg Config, log *slog.Logger) (*Engine, error) { return openOn(cfg, log, vfs.Default, nil) }
 
-// openOn is Open on a file system.
-func openOn(cfg Config, logger *slog.Logger, fs vfs.FS) (*Engine, error) {
+// openOn is Open on a file system. tune (may be nil) changes how Pebble is run.
+func openOn(cfg Config, logger *slog.Logger, fs vfs.FS, tune func(*pebble.Options)) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -64,13 +64,16 @@ func openOn(cfg Config, logger *slog.Logger, fs vfs.FS) (*Engine, error) {
 	e.retained.e = e
 	e.committer.init(e)
 	var err error
-	if e.store, err = openStore(e); err != nil {
+	if e.store, err = openStore(e, tune); err != nil {
 		return nil, err
 	}
 	e.db = e.store.db
 	e.space.init(e)
 	if err := e.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", cfg.Dir, err), e.store.close(false))
+		return nil, errors.Join(fmt.Errorf("open %s: %w", cfg.Dir, explain(err)), e.store.close(false))
+	}
+	if err := e.cleanAll(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", cfg.Dir, err), e.Close(context.Background()))
 	}
 	return e, nil
 }
@@ -150,7 +153,9 @@ func (*Engine) Caps() engine.Caps {
 }
 
 // Commit implements engine.Engine.
-func (e *Engine) Commit(b *engine.Batch, done func(error)) { e.committer.add(commit{batch: b, done: done}) }
+func (e *Engine) Commit(b *engine.Batch, done func(error)) {
+	e.committer.add(commit{batch: b, done: done})
+}
 
 // Open implements engine.Engine. A new log may be lost in a crash until something is stored in it.
 func (e *Engine) Open(ctx context.Context, id engine.LogID, o engine.LogOptions) (engine.Log, error) {

@@ -49,16 +49,14 @@ func (e *Engine) fail(err error) {
 		return
 	}
 	args := []any{"error", err, "dir", e.cfg.Dir}
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	path, ok := errors.AsType[*fs.PathError](err)
+	if ok {
 		args = append(args, "path", path.Path)
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		args = append(args, "errno", int(errno))
 	}
-	var p *panicError
-	if errors.As(err, &p) && path == nil {
+	if p, panicked := errors.AsType[*panicError](err); panicked && !ok {
 		args = append(args, "stack", string(p.stack))
 	}
 	e.log.Error("the store has failed; what was not confirmed is undecided", args...)
@@ -112,10 +110,10 @@ func (l logger) Errorf(format string, args ...any) {
 // Fatalf implements pebble.Logger: it must not return, as Pebble would go on as if nothing had happened. Its goroutine
 // is kept until Close.
 func (l logger) Fatalf(format string, args ...any) {
-	err := fmt.Errorf(strings.ReplaceAll(format, "%s", "%v"), args...)
+	err := &fatalError{text: strings.TrimPrefix(fmt.Sprintf(format, args...), "pebble: ")}
 	for _, a := range args {
 		if cause, ok := a.(error); ok {
-			err = fmt.Errorf("%s: %w", strings.TrimSpace(strings.TrimRight(strings.ReplaceAll(format, "%v", ""), ": ")), cause)
+			err.cause = cause
 		}
 	}
 	l.e.fail(err)
@@ -138,3 +136,14 @@ func (e *Engine) listener() *pebble.EventListener {
 		},
 	}
 }
+
+// fatalError is what Pebble gives up with.
+type fatalError struct {
+	text  string
+	cause error
+}
+
+func (e *fatalError) Error() string { return e.text }
+
+// Unwrap returns the error that is part of the text, if there is one.
+func (e *fatalError) Unwrap() error { return e.cause }

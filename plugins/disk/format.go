@@ -3,6 +3,8 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -15,6 +17,10 @@ import (
 //	wye store, format 1
 //	closed
 //	000004.log 0
+//	MANIFEST-000001 285 1f00d2b7
+//
+// Tables have checksums inside, and the log of a closed store is empty; what else there is has one here, as damage to
+// it could look to Pebble like the end of the file.
 const (
 	formatHead = "wye store, format "
 	saysOpen   = "open"
@@ -71,6 +77,7 @@ func (s *store) checkInventory(lines []string) error {
 	var errs []error
 	for _, line := range lines {
 		name, text, _ := strings.Cut(line, " ")
+		text, sum, summed := strings.Cut(text, " ")
 		want, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return fmt.Errorf("%s is damaged: it has a line %q", fileFormat, line)
@@ -83,10 +90,14 @@ func (s *store) checkInventory(lines []string) error {
 			errs = append(errs, err)
 		case info.Size() != want:
 			errs = append(errs, fmt.Errorf("%s has %d bytes, it had %d when the store was closed", name, info.Size(), want))
+		case summed:
+			if is, err := s.sum(name, want); err != nil || is != sum {
+				errs = append(errs, errors.Join(fmt.Errorf("%s is not as it was when the store was closed", name), err))
+			}
 		}
 	}
 	if len(errs) > 0 {
-		return fmt.Errorf("the store is not complete, is it half of a copy? %w", errors.Join(errs...))
+		return fmt.Errorf("the store is not as it was closed, is it half of a copy? %w", errors.Join(errs...))
 	}
 	return nil
 }
@@ -107,11 +118,33 @@ func (s *store) inventory() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		line := fmt.Sprintf("%s %d", n, info.Size())
+		if strings.HasPrefix(n, "MANIFEST-") || strings.HasPrefix(n, "OPTIONS-") {
+			sum, err := s.sum(n, info.Size())
+			if err != nil {
+				return nil, err
+			}
+			line += " " + sum
+		}
 		if !info.IsDir() {
-			lines = append(lines, fmt.Sprintf("%s %d", n, info.Size()))
+			lines = append(lines, line)
 		}
 	}
 	return lines, nil
+}
+
+// sum returns the checksum of the first bytes of a file.
+func (s *store) sum(name string, size int64) (string, error) {
+	f, err := s.fs.Open(s.fs.PathJoin(s.dir, name))
+	if err != nil {
+		return "", err
+	}
+	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	n, err := io.Copy(h, io.LimitReader(f, size))
+	if err = errors.Join(err, f.Close()); err == nil && n < size {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Sprintf("%08x", h.Sum32()), err
 }
 
 // writeFormat says that the store is open or, with an inventory, closed.

@@ -101,7 +101,9 @@ const (
 	recordOverhead = 256
 )
 
-func footprint(m *engine.Message) int { return recordOverhead + len(m.Dest) + len(m.Header) + len(m.Body) }
+func footprint(m *engine.Message) int {
+	return recordOverhead + len(m.Dest) + len(m.Header) + len(m.Body)
+}
 
 // push adds a record that was published, unless there is no room.
 func (t *tail) push(e *Engine, f fresh) {

@@ -40,8 +40,6 @@ func appendRecordKey(b []byte, num uint64, area uint8, seq engine.Seq) []byte {
 	return binary.BigEndian.AppendUint64(append(appendLog(b, kindRecord, num), area), uint64(seq))
 }
 
-const recordKeyLen = 1 + 8 + 1 + 8
-
 // recordSeq takes the number out of a key of a record or a note.
 func recordSeq(key []byte) engine.Seq {
 	return engine.Seq(binary.BigEndian.Uint64(key[len(key)-8:]))
@@ -58,7 +56,7 @@ func appendLaterKey(b []byte, num uint64, at int64, seq engine.Seq) []byte {
 
 // laterTime takes the time out of a key of the index of what waits.
 func laterTime(key []byte) int64 {
-	return int64(binary.BigEndian.Uint64(key[len(key)-16:])) //nolint:gosec // it was made of an int64 that is not negative
+	return int64(binary.BigEndian.Uint64(key[len(key)-16:]))
 }
 
 func appendBodyKey(b []byte, kind byte, body uint64) []byte {
@@ -80,15 +78,4 @@ func nanos(t time.Time) int64 {
 	default:
 		return t.UnixNano()
 	}
-}
-
-// successor returns the first key after all that begin with prefix, which ends in a byte less than 255.
-func successor(prefix []byte) []byte {
-	end := append([]byte(nil), prefix...)
-	for i := len(end) - 1; i >= 0; i-- {
-		if end[i]++; end[i] != 0 {
-			return end[:i+1]
-		}
-	}
-	return nil
 }

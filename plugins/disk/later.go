@@ -17,8 +17,8 @@ const dueMost = 4096
 // later is how far an owner has come with the records that wait for their time. Which those are is on disk; in memory
 // is when the next one is due.
 type later struct {
-	next  int64              // when the first after the position is due
-	after [16]byte           // position: time and number of the last that is known to be due
+	next  int64               // when the first after the position is due
+	after [16]byte            // position: time and number of the last that is known to be due
 	due   [lanes][]engine.Seq // readable, not given
 	timer *time.Timer
 	// While the index is read: what is published meanwhile.
@@ -34,7 +34,7 @@ func (t *later) stop() {
 }
 
 func (t *later) position(at int64, seq engine.Seq) (p [16]byte) {
-	binary.BigEndian.PutUint64(p[:8], uint64(at)) //nolint:gosec // not negative
+	binary.BigEndian.PutUint64(p[:8], uint64(at))
 	binary.BigEndian.PutUint64(p[8:], uint64(seq))
 	return p
 }

@@ -144,5 +144,5 @@ func (n note) encode() []byte {
 
 func decodeNote(b []byte) note {
 	d := decoder{b: b}
-	return note{handed: d.byte() != 0, deliveries: uint32(d.uvarint())} //nolint:gosec // it was made of one
+	return note{handed: d.byte() != 0, deliveries: uint32(d.uvarint())}
 }

@@ -116,7 +116,7 @@ func (o *owned) fill(b *budget) error {
 		if err := o.takeDue(lane, b); err != nil {
 			return err
 		}
-		if a := l.find(uint8(lane)); a != nil { //nolint:gosec // 0 to 9
+		if a := l.find(uint8(lane)); a != nil {
 			if err := o.take(a, b); err != nil {
 				return err
 			}

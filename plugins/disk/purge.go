@@ -85,7 +85,7 @@ func (c *committer) purge(g *group, l *log, keep []engine.Seq) (records, bytes u
 			if from = seq + 1; x != nil {
 				stay.add(*x)
 				l.depth++
-				l.bytes += uint64(x.size) //nolint:gosec // it was a length
+				l.bytes += uint64(x.size)
 			}
 		}
 		a.tail.clear(l.e)

@@ -15,19 +15,7 @@ const (
 	formShared = 2 // the number of a body, and its size
 )
 
-// Which times a message has.
-const (
-	hasExpires = 1 << iota
-	hasVisible
-	hasStored
-)
-
 var errRecord = errors.New("a stored message cannot be read")
-
-// messageSize is the most that appendMessage adds.
-func messageSize(m *engine.Message) int {
-	return 3 + len(m.ID) + 3*(2*binary.MaxVarintLen64) + 3*binary.MaxVarintLen64 + len(m.Dest) + len(m.Header) + len(m.Body)
-}
 
 func appendMessage(b []byte, m *engine.Message) []byte {
 	var times byte
@@ -41,7 +29,7 @@ func appendMessage(b []byte, m *engine.Message) []byte {
 	for _, t := range [...]time.Time{m.Expires, m.Visible, m.Stored} {
 		if !t.IsZero() {
 			b = binary.AppendVarint(b, t.Unix())
-			b = binary.AppendUvarint(b, uint64(t.Nanosecond())) //nolint:gosec // 0 to 999,999,999
+			b = binary.AppendUvarint(b, uint64(t.Nanosecond()))
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(m.Dest)))
@@ -63,7 +51,7 @@ func decodeMessage(b []byte) (*engine.Message, error) {
 	for i, t := range [...]*time.Time{&m.Expires, &m.Visible, &m.Stored} {
 		if times&(1<<i) != 0 {
 			sec := d.varint()
-			*t = time.Unix(sec, int64(d.uvarint()%1_000_000_000)) //nolint:gosec // less than a second
+			*t = time.Unix(sec, int64(d.uvarint()%1_000_000_000))
 		}
 	}
 	m.Dest = string(d.take(d.uvarint()))
@@ -85,8 +73,6 @@ func appendShared(b []byte, body uint64, size int) []byte {
 	return binary.AppendUvarint(b, uint64(size))
 }
 
-const sharedSize = 1 + 8 + binary.MaxVarintLen64
-
 // info is what a settlement needs to know of a record.
 type info struct {
 	body uint64 // number of the shared body, or 0
@@ -99,7 +85,7 @@ func look(b []byte) (info, error) {
 	switch d.byte() {
 	case formShared:
 		i := info{body: binary.BigEndian.Uint64(pad(d.take(8)))}
-		i.size = int(d.uvarint() & math.MaxInt32) //nolint:gosec // less than MaxBody
+		i.size = int(d.uvarint() & math.MaxInt32)
 		if d.bad {
 			return info{}, errRecord
 		}

@@ -287,7 +287,7 @@ func (t *topicChanges) set(c *committer, g *group, topic string, m *engine.Messa
 }
 
 func appendExpiry(b []byte, at time.Time, topic string) []byte {
-	b = binary.BigEndian.AppendUint64(append(b, kindExpiry), uint64(nanos(at))) //nolint:gosec // not negative
+	b = binary.BigEndian.AppendUint64(append(b, kindExpiry), uint64(nanos(at)))
 	return append(b, topic...)
 }
 

@@ -32,7 +32,7 @@ func (s *space) check() error {
 		}
 		was := s.low
 		s.free = u.AvailBytes
-		s.low = s.free < uint64(s.e.cfg.MinFree) //nolint:gosec // Validate has refused negative ones
+		s.low = s.free < uint64(s.e.cfg.MinFree)
 		if s.low && !was {
 			s.e.log.Error("the disk is almost full: messages to be stored are refused",
 				"dir", s.e.cfg.Dir, "free", s.free, "min_free", s.e.cfg.MinFree)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
@@ -33,37 +34,45 @@ type store struct {
 }
 
 // openStore locks the directory, looks whether it is fit, and opens what is in it.
-func openStore(e *Engine) (s *store, err error) {
-	s = &store{fs: e.fs, dir: e.cfg.Dir}
+func openStore(e *Engine, tune func(*pebble.Options)) (*store, error) {
+	s := &store{fs: e.fs, dir: e.cfg.Dir}
 	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of the store: %w", err)
 	}
+	var err error
 	if s.lock, err = pebble.LockDirectory(s.dir, s.fs); err != nil {
 		return nil, s.lockError(err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.lock.Close())
-		}
-	}()
-	if err := s.write(filePID, strconv.Itoa(os.Getpid())+"\n"); err != nil {
-		return nil, fmt.Errorf("write to %s: %w", s.dir, err)
-	}
-	if err := s.checkFormat(); err != nil {
-		return nil, fmt.Errorf("open %s: %w", s.dir, err)
-	}
-	if err := s.writeFormat(nil); err != nil {
-		return nil, fmt.Errorf("write to %s: %w", s.dir, err)
-	}
-	if s.db, err = pebble.Open(s.dir, e.options(s.lock)); err != nil {
-		return nil, fmt.Errorf("open %s: %w", s.dir, explain(err))
+	if err := s.open(e, tune); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
 	}
 	return s, nil
 }
 
+func (s *store) open(e *Engine, tune func(*pebble.Options)) error {
+	if err := s.write(filePID, strconv.Itoa(os.Getpid())+"\n"); err != nil {
+		return fmt.Errorf("write to %s: %w", s.dir, err)
+	}
+	if err := s.checkFormat(); err != nil {
+		return fmt.Errorf("open %s: %w", s.dir, err)
+	}
+	if err := s.writeFormat(nil); err != nil {
+		return fmt.Errorf("write to %s: %w", s.dir, err)
+	}
+	o := e.options(s.lock)
+	if tune != nil {
+		tune(o)
+	}
+	var err error
+	if s.db, err = pebble.Open(s.dir, o); err != nil {
+		return fmt.Errorf("open %s: %w", s.dir, explain(err))
+	}
+	return nil
+}
+
 // lockError says who has the directory.
 func (s *store) lockError(err error) error {
-	if errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist) {
+	if _, ok := errors.AsType[*fs.PathError](err); ok { // the file cannot be made
 		return fmt.Errorf("lock %s: %w", s.dir, err)
 	}
 	if pid, readErr := s.read(filePID); readErr == nil {
