@@ -179,7 +179,7 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 	case send, resend:
 	}
 	// Without the identifier it had, it was sent by a process that crashed, or to another consumer of its queue.
-	dup := what == resend || d.Redelivered && sub.target.group == ""
+	dup := what == resend || d.Redelivered
 	own := b.own(firstByte(qos, dup, retain), byte(id>>8), byte(id))
 	b.parts = append(b.parts, own[:1], head[:cut], own[1:], head[cut:], d.Body)
 	b.size += total
