@@ -130,6 +130,23 @@ func TestCheck(t *testing.T) {
 			s.kill()
 			s.ack(s.get(1, "work"))
 		}, []crash.Rule{crash.Unflagged}},
+		{"again, not flagged, on one connection", func(s *story) {
+			s.sent(1, "queue")
+			s.settle(s.again(1, "work"), crash.Nack, "")
+			s.ack(s.get(1, "work"))
+		}, []crash.Rule{crash.Unflagged}},
+		{"again, not flagged, on two connections", func(s *story) {
+			s.sent(1, "queue")
+			s.settle(s.get(1, "work"), crash.Nack, "")
+			s.conn++
+			s.ack(s.get(1, "work"))
+		}, []crash.Rule{crash.Unflagged}},
+		{"what was first is read last", func(s *story) {
+			s.sent(1, "queue")
+			s.again(1, "work")
+			s.conn++
+			s.ack(s.get(1, "work"))
+		}, nil},
 		{"first of the new process is read before the last of the old", func(s *story) {
 			s.sent(1, "queue")
 			d := s.add(crash.Event{Kind: crash.Received, Message: message(1), Place: "work", Flagged: true})

@@ -109,7 +109,6 @@ func (s *subscribing) publish(p *packet) error {
 	switch {
 	case p.qos == 0:
 		s.l.add(Event{Kind: Settled, Delivery: at})
-		s.l.add(Event{Kind: SettleConfirmed, Delivery: at})
 		return nil
 	case p.qos == 2 && known != nil:
 		known.at, known.settled = at, false
