@@ -44,7 +44,7 @@ func TestCrash(t *testing.T) {
 	}
 	t.Logf("%d cycles with -seed %d", *cycles, *seed)
 	events, err := crash.Run(t.Context(), crash.Config{
-		Program: build(t, "github.com/wyemq/wye/cmd/wye"), Dir: dir, Cycles: *cycles, Seed: *seed, Report: t.Logf,
+		Program: build(t, "github.com/wyemq/wye/cmd/wye"), Dir: dir, Cycles: *cycles, Seed: *seed, Quiet: 2 * time.Second, Report: t.Logf,
 		Args: []string{"--set", "engine.kind=disk", "--set", "engine.dir=" + filepath.Join(dir, "store"), "--set", "engine.min_free=0"},
 	})
 	report(t, dir, events, crash.Check(crash.Places(), events))

@@ -66,6 +66,8 @@ type Config struct {
 	Cycles int
 	// Seed decides when, and what the clients do.
 	Seed uint64
+	// Quiet is how long nothing must have happened for everything to be over.
+	Quiet time.Duration
 	// Report is told of progress.
 	Report func(format string, args ...any)
 }
@@ -195,13 +197,13 @@ func (r *run) drain(ctx context.Context) error {
 		if err := r.restart(ctx, syscall.SIGKILL); err != nil {
 			return err
 		}
-		if err := r.quiet(ctx, 2*time.Second); err != nil {
+		if err := r.quiet(ctx, r.Quiet); err != nil {
 			return err
 		}
 	}
 	for _, v := range Check(Places(), r.w.h.Events()) {
 		if v.Rule == Lost { // or only late
-			return r.quiet(ctx, 10*time.Second)
+			return r.quiet(ctx, 5*r.Quiet)
 		}
 	}
 	return nil
