@@ -22,7 +22,7 @@ type process struct {
 	down chan struct{} // closed when it has ended
 
 	mu       sync.Mutex
-	expected bool // somebody has ended it
+	expected syscall.Signal // by which somebody has ended it; 0: nobody
 }
 
 // broker is a program of which one process runs at a time, on one directory.
@@ -74,7 +74,7 @@ func (b *broker) start(ctx context.Context, killAfter time.Duration) error {
 	case addr, ok := <-ready:
 		if !ok {
 			<-p.down
-			if p.isExpected() {
+			if p.ended() != 0 {
 				return errKilled
 			}
 			return errors.New("the broker has ended before it was ready")
@@ -121,8 +121,8 @@ func (b *broker) watch(p *process, stderr io.Reader, ready chan<- string) {
 	_, _ = io.Copy(io.Discard, stderr)
 	err := p.cmd.Wait()
 	close(ready)
-	if !p.isExpected() {
-		b.fault(p, fmt.Sprintf("it has ended by itself: %v", err))
+	if s := p.ended(); s == 0 || s == syscall.SIGTERM && err != nil {
+		b.fault(p, fmt.Sprintf("it has ended (asked to by signal %d): %v", p.ended(), err))
 	}
 	close(p.down)
 }
@@ -131,7 +131,8 @@ func (b *broker) fault(p *process, text string) {
 	b.h.Add(Event{Kind: Fault, Client: "broker", Run: p.run, Text: text})
 }
 
-func (p *process) isExpected() bool {
+// ended returns by what somebody has ended the process, or 0.
+func (p *process) ended() syscall.Signal {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.expected
@@ -140,7 +141,7 @@ func (p *process) isExpected() bool {
 // signal ends the process and returns when it has ended, or will not.
 func (p *process) signal(s syscall.Signal) error {
 	p.mu.Lock()
-	p.expected = true
+	p.expected = s
 	p.mu.Unlock()
 	if err := p.cmd.Process.Signal(s); err != nil && p.isUp() {
 		return err

@@ -70,20 +70,43 @@ func (w *world) play(ctx context.Context, a actor) {
 	}
 }
 
+// away says whether the client breaks its connection off now, for no reason.
+func (l *link) away(r *rand.Rand) bool { return r.IntN(500) == 0 && !l.w.draining.Load() }
+
+// visitor is an actor that is away most of the time: what is meant for it has to wait.
+type visitor struct {
+	actor
+	r     *rand.Rand
+	known bool // it was there
+}
+
+func (a *visitor) serve(ctx context.Context, l *link) error {
+	if a.known && a.r.IntN(4) != 0 && !l.w.draining.Load() {
+		select {
+		case <-l.p.down:
+			return errAway
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	a.known = true
+	return a.actor.serve(ctx, l)
+}
+
 // random returns the source of an actor's decisions.
 func (w *world) random(name string) *rand.Rand {
 	f := fnv.New64a()
 	_, _ = io.WriteString(f, name) // never fails
-	return rand.New(rand.NewPCG(w.seed, f.Sum64()))
+	return rand.New(               //nolint:gosec // to be repeated
+		rand.NewPCG(w.seed, f.Sum64()),
+	)
 }
 
 // both reads and writes on a connection at the same time, until one of them fails or ctx ends, which closes it.
-func both(ctx context.Context, c io.Closer, read, write func(context.Context) error) error {
+func both(ctx context.Context, c *socket, read, write func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	defer stop()
-	defer c.Close()
+	defer c.until(ctx)()
 	var wg sync.WaitGroup
 	wg.Go(func() { cancel(write(ctx)) })
 	cancel(read(ctx))

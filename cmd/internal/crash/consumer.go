@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // consumer receives from one place by STOMP, and settles what it receives, some of it late.
@@ -58,8 +57,7 @@ func (a *consumer) serve(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer c.until(ctx)()
 	mode := "client-individual"
 	if a.style == cumulative {
 		mode = "client"
@@ -117,16 +115,19 @@ func (s *consuming) message(f *frame) error {
 			return err
 		}
 	}
+	if s.l.away(s.r) {
+		return errAway
+	}
 	return nil
 }
 
 // settle settles some of what is held.
 func (s *consuming) settle() error {
 	i := s.r.IntN(len(s.pending))
-	switch s.style {
-	case cumulative:
+	if s.style == cumulative {
 		return s.upTo(i)
-	case moving:
+	}
+	if s.style == moving {
 		return s.move(s.pending[:i+1])
 	}
 	d := s.pending[i]
@@ -225,10 +226,4 @@ func (s *consuming) move(ds []held) error {
 		}
 	}
 	return s.end(tx, !s.l.w.draining.Load() && s.r.IntN(6) == 0, ds...)
-}
-
-// once makes a function that counts an actor in when it is ready for the first time.
-func once(wg *sync.WaitGroup) func() {
-	wg.Add(1)
-	return sync.OnceFunc(wg.Done)
 }

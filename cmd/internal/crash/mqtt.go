@@ -21,7 +21,6 @@ const (
 	pPubcomp   = 7
 	pSubscribe = 8
 	pSuback    = 9
-	pPingreq   = 12
 )
 
 // packet is one of MQTT.
@@ -50,7 +49,7 @@ func dialMQTT(ctx context.Context, addr, clientID string, clean bool) (*mqtt, er
 	}
 	c := &mqtt{socket: s, in: bufio.NewReader(s)}
 	if err := c.login(clientID, clean); err != nil {
-		s.Close()
+		s.close()
 		return nil, err
 	}
 	return c, nil
@@ -118,8 +117,6 @@ func (c *mqtt) subscribe(id uint16, filter string, qos byte) error {
 	b := text(binary.BigEndian.AppendUint16(nil, id), filter)
 	return c.packet(pSubscribe<<4|2, append(b, qos))
 }
-
-func (c *mqtt) ping() error { return c.packet(pPingreq<<4, nil) }
 
 // read reads a packet.
 func (c *mqtt) read() (*packet, error) {

@@ -33,7 +33,7 @@ func (a *producer) serve(ctx context.Context, l *link) error {
 		return err
 	}
 	room := make(chan struct{}, window)
-	return both(ctx, c,
+	return both(ctx, c.socket,
 		func(context.Context) error { return a.read(c, l, room) },
 		func(ctx context.Context) error {
 			for {
@@ -44,6 +44,9 @@ func (a *producer) serve(ctx context.Context, l *link) error {
 				}
 				if err := a.write(c, l, room); err != nil {
 					return err
+				}
+				if l.away(a.r) {
+					return errAway
 				}
 				if err := pause(ctx, time.Duration(a.r.IntN(6))*time.Millisecond); err != nil {
 					return err

@@ -59,7 +59,7 @@ func (a *publisher) serve(ctx context.Context, l *link) error {
 	for range again {
 		room <- struct{}{}
 	}
-	return both(ctx, c,
+	return both(ctx, c.socket,
 		func(context.Context) error { return a.read(c, l, room) },
 		func(ctx context.Context) error {
 			for _, p := range again {
@@ -75,6 +75,9 @@ func (a *publisher) serve(ctx context.Context, l *link) error {
 				}
 				if err := a.send(c, l); err != nil {
 					return err
+				}
+				if l.away(a.r) {
+					return errAway
 				}
 				if err := pause(ctx, time.Duration(a.r.IntN(8))*time.Millisecond); err != nil {
 					return err

@@ -38,8 +38,7 @@ func (a *overSTOMP) serve(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer c.until(ctx)()
 	for {
 		word := "set"
 		if a.next(l) {
@@ -71,8 +70,7 @@ func (a *overMQTT) serve(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer c.until(ctx)()
 	for {
 		p := packet{qos: 1, id: 1, retained: true, topic: a.topic}
 		if !a.next(l) {
@@ -104,9 +102,10 @@ type reader struct {
 
 func (a *reader) name() string { return a.title }
 
-func (a *reader) serve(ctx context.Context, l *link) error {
+// read asks again and again.
+func (a *reader) read(ctx context.Context, l *link, ask func(context.Context, *link) error) error {
 	for {
-		if err := a.ask(ctx, l); err != nil {
+		if err := ask(ctx, l); err != nil {
 			return err
 		}
 		if l.w.draining.Load() { // once is enough
@@ -123,14 +122,27 @@ func (a *reader) serve(ctx context.Context, l *link) error {
 	}
 }
 
-// ask subscribes, and publishes something that comes after everything that is retained.
-func (a *reader) ask(ctx context.Context, l *link) error {
+// answer notes what was retained when it was asked for.
+func (a *reader) answer(l *link, asked int, values map[string]int) {
+	for _, t := range a.topics {
+		l.add(Event{Kind: Read, Dest: t, N: values[t], Delivery: asked})
+	}
+}
+
+// A reader subscribes, and publishes something that comes after everything that is retained.
+const mark = retainedLevel + "/mark"
+
+// mqttReader is a reader that speaks MQTT.
+type mqttReader struct{ reader }
+
+func (a *mqttReader) serve(ctx context.Context, l *link) error { return a.read(ctx, l, a.ask) }
+
+func (a *mqttReader) ask(ctx context.Context, l *link) error {
 	c, err := dialMQTT(ctx, l.p.addr, a.title, true)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer c.until(ctx)()
 	asked := l.add(Event{Kind: Asked})
 	if err := c.subscribe(1, retainedLevel+"/+", 0); err != nil {
 		return err
@@ -143,18 +155,56 @@ func (a *reader) ask(ctx context.Context, l *link) error {
 		}
 		switch {
 		case p.kind == pSuback:
-			if err := c.publish(&packet{topic: retainedLevel + "/mark", payload: []byte("0")}); err != nil {
+			if err := c.publish(&packet{topic: mark, payload: []byte(a.title)}); err != nil {
 				return err
 			}
 		case p.kind != pPublish:
 			return fmt.Errorf("an unexpected packet: %+v", p)
-		case p.topic == retainedLevel+"/mark":
-			for _, t := range a.topics {
-				l.add(Event{Kind: Read, Dest: t, N: values[t], Delivery: asked})
-			}
+		case p.topic == mark && string(p.payload) == a.title:
+			a.answer(l, asked, values)
 			return nil
 		case p.retained:
 			if values[p.topic], err = strconv.Atoi(string(p.payload)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// stompReader is a reader that speaks STOMP.
+type stompReader struct{ reader }
+
+func (a *stompReader) serve(ctx context.Context, l *link) error { return a.read(ctx, l, a.ask) }
+
+func (a *stompReader) ask(ctx context.Context, l *link) error {
+	c, err := dialSTOMP(ctx, l.p.addr, "")
+	if err != nil {
+		return err
+	}
+	defer c.until(ctx)()
+	asked := l.add(Event{Kind: Asked})
+	if err := c.send("SUBSCRIBE", nil, "id", "r", "destination", destOf(retainedLevel+"/*"), "receipt", "r"); err != nil {
+		return err
+	}
+	values := make(map[string]int)
+	for {
+		f, err := c.read()
+		if err != nil {
+			return err
+		}
+		dest := f.header["destination"]
+		switch {
+		case f.command == "RECEIPT":
+			if err := c.send("SEND", []byte(a.title), "destination", destOf(mark)); err != nil {
+				return err
+			}
+		case f.command != "MESSAGE":
+			return &refusal{f}
+		case dest == destOf(mark) && string(f.body) == a.title:
+			a.answer(l, asked, values)
+			return nil
+		case f.header["retained"] == "true":
+			if values[topicOf(dest)], err = strconv.Atoi(string(f.body)); err != nil {
 				return err
 			}
 		}

@@ -23,6 +23,7 @@ const (
 	in            = "/queue/in"
 	out           = "/queue/out"
 	news          = "/topic/news.today"
+	backlog       = "/queue/backlog"
 	retainedLevel = "retained"
 )
 
@@ -52,6 +53,9 @@ func Places() []Place {
 		{Name: "session", From: news, QoS: 1, Sole: true},
 		{Name: "exact", From: news, QoS: 2, Sole: true},
 		{Name: "group", From: news},
+		{Name: "backlog", From: backlog},
+		{Name: "durable-away", From: news, Sole: true},
+		{Name: "exact-away", From: news, QoS: 2, Sole: true},
 	}
 }
 
@@ -89,9 +93,11 @@ func Run(ctx context.Context, cfg Config) (events []Event, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	args := append([]string{"--config", file,
+	args := append([]string{
+		"--config", file,
 		"--set", "listeners.websocket.uri=ws://127.0.0.1:0", "--set", "listeners.stomp.enabled=false",
-		"--set", "listeners.mqtt.enabled=false", "--set", "admin.listen="}, cfg.Args...)
+		"--set", "listeners.mqtt.enabled=false", "--set", "admin.listen=",
+	}, cfg.Args...)
 	w := &world{h: new(History), seed: cfg.Seed}
 	w.broker = newBroker(cfg.Program, args, io.Writer(log), w.h)
 	defer w.broker.close()
@@ -116,10 +122,17 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.w.broker.start(ctx, 0); err != nil {
 		return err
 	}
-	var ready sync.WaitGroup
-	consumers(r.w.consumers(&ready)...)
-	if err := wait(ctx, &ready); err != nil {
-		return err
+	ready := make(chan struct{}, 64) // more than there are subscribers: they never wait
+	all, subscribers := r.w.consumers(ready)
+	consumers(all...)
+	for range subscribers {
+		select {
+		case <-ready:
+		case <-time.After(patience):
+			return errors.New("not everybody could subscribe")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	producers(r.w.producers()...)
 	for n := range r.Cycles {
@@ -146,23 +159,6 @@ func (r *run) cast(ctx context.Context) (start func(...actor), stop func()) {
 	return start, func() {
 		cancel()
 		wg.Wait()
-	}
-}
-
-// wait waits until all consumers have subscribed.
-func wait(ctx context.Context, ready *sync.WaitGroup) error {
-	done := make(chan struct{})
-	go func() {
-		ready.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-time.After(patience):
-		return errors.New("not everybody could subscribe")
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -154,4 +154,14 @@ func (s *socket) frame(op byte, payload []byte) error {
 	return err
 }
 
-func (s *socket) Close() error { return s.nc.Close() }
+// close breaks the connection off. Any goroutine may do so; what it says matters to nobody.
+func (s *socket) close() { _ = s.nc.Close() }
+
+// until closes the connection when ctx ends, or when the function that it returns is called.
+func (s *socket) until(ctx context.Context) (done func()) {
+	stop := context.AfterFunc(ctx, s.close)
+	return func() {
+		stop()
+		s.close()
+	}
+}

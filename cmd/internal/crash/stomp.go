@@ -31,7 +31,7 @@ func dialSTOMP(ctx context.Context, addr, clientID string) (*stomp, error) {
 	}
 	c := &stomp{socket: s, in: bufio.NewReader(s)}
 	if err := c.login(clientID); err != nil {
-		s.Close()
+		s.close()
 		return nil, err
 	}
 	return c, nil

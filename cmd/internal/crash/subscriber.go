@@ -33,8 +33,7 @@ func (a *subscriber) serve(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer c.until(ctx)()
 	if !c.resumed {
 		if a.subscribed {
 			l.add(Event{Kind: Fault, Text: "the session is lost"})
@@ -124,6 +123,9 @@ func (s *subscribing) publish(p *packet) error {
 		if err := s.settle(); err != nil {
 			return err
 		}
+	}
+	if s.l.away(s.r) {
+		return errAway
 	}
 	return nil
 }
