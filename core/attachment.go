@@ -42,7 +42,7 @@ func (a *attachment) push(m *Message) {
 }
 
 func (a *attachment) offer(d Delivery) {
-	a.s.offered(a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body))))
+	a.s.offered(a.s.out.Push(&a.s.b.policy, d, int64(d.size())))
 }
 
 // offer queues deliveries that stay together.
@@ -192,7 +192,14 @@ func (s *Session) Settle(ctx context.Context, o Outcome, done func(error), tags 
 		return err
 	}
 	batch := &engine.Batch{Relaxed: done == nil, Ops: claim.ops(nil)}
-	if done == nil {
+	switch {
+	case len(batch.Ops) == 0: // released
+		claim.finish(nil)
+		if done == nil {
+			return nil
+		}
+		return s.answer(ctx, func(_ Published, err error) { done(err) }, Published{}, nil)
+	case done == nil:
 		s.b.eng.Commit(batch, claim.finish)
 		return nil
 	}

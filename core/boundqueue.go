@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"net/url"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ type boundQueue struct {
 	defined atomic.Bool // the engine has the definition
 
 	defining atomic.Bool // it is told
+	promoted atomic.Bool // its log was in memory, and is durable now
 
 	mu      sync.Mutex
 	members int  // attached subscriptions
@@ -40,7 +42,10 @@ type boundQueue struct {
 }
 
 // volatile reports whether the queue is not to be found again after a restart, in a broker whose engine is durable.
-func (bq *boundQueue) volatile() bool { return tandem.IsVolatile(bq.id) }
+func (bq *boundQueue) volatile() bool { return tandem.IsVolatile(bq.id) && !bq.promoted.Load() }
+
+// stored reports whether its messages are, or soon may be, in a durable log.
+func (bq *boundQueue) stored() bool { return bq.kind == kindGroup || !tandem.IsVolatile(bq.id) }
 
 // queueSpec says how to make a queue.
 type queueSpec struct {
@@ -48,6 +53,7 @@ type queueSpec struct {
 	dest     string // the destination, or the filter it is bound to
 	group    string
 	client   string // whose it is, of a session's
+	owner    string // of a temporary one: the token of its session, which must be there
 	durable  bool
 	declared *QueueConfig // by whoever made it
 }
@@ -74,19 +80,21 @@ func (spec *queueSpec) filter() string {
 
 // config returns how a queue behaves.
 func (v *vhost) config(spec *queueSpec) QueueConfig {
-	waiting := v.b.o.Limits.SessionQueue
+	most, bytes := v.b.o.Limits.SessionQueue, v.b.o.Limits.SessionQueueBytes
 	switch spec.kind {
 	case kindTemp:
-		return QueueConfig{MaxLength: waiting, Overflow: queue.OverflowReject, DeadLetter: noDLQ}
+		return QueueConfig{MaxLength: most, MaxBytes: bytes, Overflow: queue.OverflowReject, DeadLetter: noDLQ}
 	case kindSession:
-		return QueueConfig{MaxLength: waiting, Overflow: queue.OverflowDropHead, MaxDeliveries: -1, DeadLetter: noDLQ}
+		return QueueConfig{
+			MaxLength: most, MaxBytes: bytes, Overflow: queue.OverflowDropHead, MaxDeliveries: -1, DeadLetter: noDLQ,
+		}
 	case kindGroup:
 		cfg := QueueConfig{}
 		if spec.declared != nil {
 			cfg = *spec.declared
 		}
 		if cfg.MaxLength == 0 {
-			cfg.MaxLength, cfg.Overflow = waiting, queue.OverflowDropHead
+			cfg.MaxLength, cfg.MaxBytes, cfg.Overflow = most, bytes, queue.OverflowDropHead
 		}
 		return cfg
 	default:
@@ -114,21 +122,37 @@ func (v *vhost) groupLog(group, filter string) engine.LogID {
 	return engine.LogID("g/" + v.token + "/" + url.PathEscape(group) + "/" + filter)
 }
 
-// place returns the id of a log that need not be durable.
+// place returns the id of a log that need not be durable. That of a group may become so with a later member.
 func (v *vhost) place(id engine.LogID, durable bool) engine.LogID {
-	if v.b.durable && !durable {
+	switch {
+	case !v.b.durable || durable:
+		return id
+	case strings.HasPrefix(string(id), "g/"):
+		return tandem.Movable(id)
+	default:
 		return tandem.Volatile(id)
 	}
-	return id
 }
 
 // find returns the queue of a session or group, durable or not.
 func (v *vhost) find(id engine.LogID) *boundQueue {
 	bq := v.lookup(id)
 	if bq == nil && v.b.durable {
-		bq = v.lookup(tandem.Volatile(id))
+		bq = v.lookup(v.place(id, false))
 	}
 	return bq
+}
+
+// promote makes the queue of a group durable, whose members needed no durability until now. What its log in memory holds
+// stays there: nobody was promised more.
+func (v *vhost) promote(ctx context.Context, bq *boundQueue) error {
+	if both, ok := v.b.eng.(*tandem.Engine); ok {
+		if err := both.Promote(ctx, bq.id); err != nil {
+			return engineErr(err)
+		}
+		bq.promoted.Store(true)
+	}
+	return nil
 }
 
 // define is the op that makes the engine remember how the queue was declared; ok is false when there is no need.
@@ -136,5 +160,5 @@ func (bq *boundQueue) define() (op engine.Op, ok bool) {
 	if !bq.v.b.durable || bq.volatile() || bq.kind == kindSession || bq.defined.Load() {
 		return op, false
 	}
-	return engine.Op{Kind: engine.Put, Bucket: bucketQueues, Key: string(bq.id), Value: bq.spec.encode()}, true
+	return engine.Op{Kind: engine.Put, Bucket: bucketQueues, Key: string(tandem.Durable(bq.id)), Value: bq.spec.encode()}, true
 }

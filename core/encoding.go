@@ -171,14 +171,16 @@ func encodeMessage(b []byte, m *Message) []byte {
 // decodeMessage reads what encodeMessage has written.
 func decodeMessage(r *pack.Reader) (*Message, error) {
 	m := &Message{Destination: r.String(), Body: r.Bytes(), Priority: Priority(r.Int())}
-	return m, m.readHead(r.Bytes())
+	err := m.readHead(r.Bytes())
+	m.beside = m.Size() - len(m.Body)
+	return m, err
 }
 
 // record returns m in the form that engines keep. stored: in one that does not keep Ref for ever.
 func (b *Broker) record(m *Message, stored bool) *engine.Message {
 	em := &engine.Message{
 		Dest: m.Destination, Body: m.Body, Expires: m.Expires, Visible: m.Visible, Stored: m.Timestamp,
-		Priority: uint8(m.Priority.Level()), Ref: m,
+		Priority: uint8(m.Priority.Level()), Ref: m, Beside: m.beside,
 	}
 	copy(em.ID[:8], b.nonce[:])
 	binary.BigEndian.PutUint64(em.ID[8:], m.Seq)
@@ -201,6 +203,7 @@ func (b *Broker) message(em *engine.Message) *Message {
 			Expires: em.Expires, Visible: em.Visible, Timestamp: em.Stored,
 		}
 	}
+	m.beside = em.Beside
 	return m
 }
 

@@ -511,3 +511,30 @@ func TestTransientDoesNotWait(t *testing.T) {
 		w.want(c, "0 1 2 3")
 	})
 }
+
+// A group whose members needed no durability gets it with the first member that does; what the others hold stays with them.
+func TestRestartGroupThatBecomesDurable(t *testing.T) {
+	inBoth(t, func(t *testing.T, w *reborn, again func(time.Duration)) {
+		p, a, b := w.client(""), w.client(""), w.client("b")
+		w.sub(a, "topic/a", individual, group("g"), credit(1))
+		w.pub(p, "topic/a", "1", "2")
+		one := w.want(a, "1")
+		w.sub(b, "topic/a", durable, group("g"), credit(2))
+		w.want(b, "2")
+		w.pub(p, "topic/a", "3", "4")
+		w.settle(a, core.Accepted, one...)
+		w.settle(a, core.Accepted, w.want(a, "4")...)
+		w.want(b, "3")
+		w.pub(p, "topic/a", "5")
+		w.want(a, "5")
+		again(time.Minute)
+		p = w.client("")
+		_, err := w.send(p, "topic/a", "6", header("h", "v"))
+		w.ok(err)
+		b = w.back("b")
+		for _, d := range w.want(b, "3 5") { // 2 was promised to nobody
+			w.settle(b, core.Accepted, d)
+		}
+		w.want(b, "6")
+	})
+}

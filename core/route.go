@@ -35,7 +35,7 @@ func (r *routing) release() {
 
 // reserve finds where m goes and takes the room it needs in every queue; when one refuses, none has it.
 func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig) error {
-	r.bytes = len(m.Body)
+	r.bytes = m.size()
 	if !strings.HasPrefix(m.Destination, "topic/") {
 		bq, err := v.namedQueue(ctx, m.Destination, declared)
 		if err != nil {
@@ -120,7 +120,7 @@ func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op) []engine
 	}
 	r.stored = m.Retain
 	for _, bq := range r.queues {
-		r.stored = r.stored || !bq.volatile()
+		r.stored = r.stored || bq.stored()
 	}
 	em := b.record(m, r.stored)
 	if len(r.queues) > 0 {

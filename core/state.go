@@ -109,12 +109,12 @@ func (st *state) keys(prefix string, fn func(string, []byte) bool) {
 	}
 }
 
-// remembers reports whether there was such a subscription before.
-func (st *state) remembers(sub *Subscription) bool {
+// subscription returns what is remembered under an id.
+func (st *state) subscription(id string) (Subscription, bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	old, ok := st.subs[sub.ID]
-	return ok && old.Filter == sub.Filter
+	sub, ok := st.subs[id]
+	return sub, ok
 }
 
 // begin makes the state that of a connected session. fresh: nothing is left of an earlier one.

@@ -35,6 +35,11 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 }
 
 func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.closed.Load() {
+		return ErrClosed
+	}
 	a := &attachment{s: s}
 	a.sub.Store(sub)
 	if sub.Selector != "" {
@@ -48,7 +53,13 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 	if err != nil {
 		return err
 	}
-	existed := old != nil || s.st.remembers(sub)
+	kept, resumed := s.st.subscription(sub.ID)
+	existed := old != nil || resumed && kept.Filter == sub.Filter
+	if old == nil && resumed && !(kept.sameSource(sub) && sub.private()) {
+		if err := s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, sub.ID)); err != nil {
+			return err
+		}
+	}
 	if old != nil && old.sub.Load().sameConsumer(sub) {
 		old.sub.Store(sub) // nothing is lost, doubled or redelivered [MQTT-3.8.4-3]
 		a = old
@@ -78,7 +89,7 @@ func (s *Session) keep(ctx context.Context, a *attachment) error {
 		a.bound.defined.Store(true)
 	}
 	if err != nil {
-		_ = s.Unsubscribe(context.WithoutCancel(ctx), sub.ID)
+		_ = s.unsubscribe(context.WithoutCancel(ctx), sub.ID)
 	}
 	return err
 }
@@ -94,16 +105,19 @@ func (s *Session) start(ctx context.Context, a, old *attachment) error {
 		s.mu.Unlock()
 		return err
 	}
-	open := s.subs != nil
-	if open {
-		s.subs[a.sub.Load().ID] = a
-	}
+	s.subs[a.sub.Load().ID] = a
 	s.mu.Unlock()
-	if !open {
-		a.detach()
-		return ErrClosed
-	}
 	return nil
+}
+
+// direct reports whether the subscription needs no queue: it is an entry of the index.
+func (sub *Subscription) direct() bool {
+	return strings.HasPrefix(sub.Filter, "topic/") && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable
+}
+
+// private reports whether the subscription has a queue of its own.
+func (sub *Subscription) private() bool {
+	return strings.HasPrefix(sub.Filter, "topic/") && sub.Group == "" && !sub.direct()
 }
 
 // sameSource reports whether both consume the same filter or queue.
@@ -137,8 +151,7 @@ func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
 func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
 	a.s.b.stats.subscriptions.Add(1)
-	isTopic := strings.HasPrefix(sub.Filter, "topic/")
-	if isTopic && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable {
+	if sub.direct() {
 		a.entry = &entry{direct: a}
 		a.s.directs.Add(1) // before it can match: see routing.direct
 		v.index.Add(sub.Filter, a.entry)
@@ -207,6 +220,9 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	case sub.Group != "":
 		id := v.groupLog(sub.Group, sub.Filter)
 		if bq := v.find(id); bq != nil {
+			if sub.Durable && bq.volatile() {
+				return bq, v.promote(ctx, bq)
+			}
 			return bq, nil
 		}
 		return v.make(ctx, v.place(id, sub.Durable), queueSpec{
@@ -247,10 +263,10 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 		}
 		c := m.Clone()
 		c.fromRetained = true
-		if a.bound.q.Reserve(len(c.Body), uint8(c.Priority.Level())) == nil {
-			bytes := len(c.Body)
+		if a.bound.q.Reserve(c.size(), uint8(c.Priority.Level())) == nil {
+			bytes := c.size()
 			b.eng.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c, !a.bound.volatile()),
+				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c, a.bound.stored()),
 			}}}, func(err error) {
 				if err != nil {
 					a.bound.q.Unreserve(bytes)
@@ -269,6 +285,12 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 // stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
 // no such subscription. No delivery for it starts after it returned; some may be under way.
 func (s *Session) Unsubscribe(ctx context.Context, id string) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	return s.unsubscribe(ctx, id)
+}
+
+func (s *Session) unsubscribe(ctx context.Context, id string) error {
 	s.mu.Lock()
 	a := s.subs[id]
 	delete(s.subs, id)

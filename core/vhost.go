@@ -12,6 +12,7 @@ import (
 	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/core/internal/queue"
 	"github.com/wyemq/wye/core/internal/subtree"
+	"github.com/wyemq/wye/core/internal/tandem"
 )
 
 // defaultVHost is the namespace of clients that name none.
@@ -60,6 +61,9 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	defer v.mu.Unlock()
 	if bq := v.queues[id]; bq != nil {
 		return bq, nil
+	}
+	if spec.owner != "" && v.temps[spec.owner] == nil {
+		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
 	bq = &boundQueue{
 		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,
@@ -123,7 +127,7 @@ func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
 	bq.mu.Unlock()
 	err := bq.q.Delete(ctx)
 	if err == nil && v.b.durable && !bq.volatile() && bq.kind != kindSession {
-		v.b.eng.Commit(&engine.Batch{Ops: []engine.Op{{Kind: engine.Delete, Bucket: bucketQueues, Key: string(bq.id)}}}, nil)
+		v.b.eng.Commit(&engine.Batch{Ops: []engine.Op{{Kind: engine.Delete, Bucket: bucketQueues, Key: string(tandem.Durable(bq.id))}}}, nil)
 	}
 	return engineErr(err)
 }
@@ -201,13 +205,7 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 	}
 	if rest, ok := strings.CutPrefix(dest, "temp/"); ok {
 		token, _, _ := strings.Cut(rest, "/")
-		v.mu.RLock()
-		owner := v.temps[token]
-		v.mu.RUnlock()
-		if owner == nil {
-			return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", dest, ErrNotFound)
-		}
-		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest})
+		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token})
 	}
 	return v.make(ctx, id, queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared})
 }
@@ -239,8 +237,8 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 	m := v.b.message(r.Msg).Clone()
 	m.Header = append(m.Header, deadLetterHeaders(bq, m, attempts, reason)...)
 	m.Destination, m.Expires = dest, noTime
-	em := v.b.record(m, !dlq.volatile())
-	if dlq.q.Reserve(len(m.Body), uint8(m.Priority.Level())) != nil {
+	em := v.b.record(m, dlq.stored())
+	if dlq.q.Reserve(m.size(), uint8(m.Priority.Level())) != nil {
 		return nil
 	}
 	return []engine.Op{{Kind: engine.Append, Logs: []engine.LogID{dlq.id}, Msg: em}}
@@ -254,7 +252,7 @@ func (v *vhost) unreserve(ops []engine.Op) {
 		}
 		for _, id := range op.Logs {
 			if bq := v.lookup(id); bq != nil {
-				bq.q.Unreserve(len(op.Msg.Body))
+				bq.q.Unreserve(op.Msg.Size())
 			}
 		}
 	}

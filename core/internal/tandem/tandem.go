@@ -11,7 +11,6 @@ package tandem
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 
 	"github.com/wyemq/wye/core/engine"
@@ -24,7 +23,7 @@ const mark = "~"
 func Volatile(id engine.LogID) engine.LogID { return mark + id }
 
 // IsVolatile reports whether a log is in memory.
-func IsVolatile(id engine.LogID) bool { return strings.HasPrefix(string(id), mark) }
+func IsVolatile(id engine.LogID) bool { return id != "" && (id[0] == mark[0] || id[0] == moving[0]) }
 
 // Engine is two engines. Make it with [New].
 type Engine struct {
@@ -32,6 +31,9 @@ type Engine struct {
 
 	mu     sync.Mutex // of what follows
 	behind []part     // waiting for their turn; the first is one that waits for the durable engine
+
+	moves    sync.RWMutex // of what follows
+	movables map[engine.LogID]*movable
 }
 
 // part is what a batch means for the engine in memory.
@@ -62,13 +64,21 @@ func (e *Engine) of(id engine.LogID) engine.Engine {
 
 // Open implements engine.Engine.
 func (e *Engine) Open(ctx context.Context, id engine.LogID, o engine.LogOptions) (engine.Log, error) {
+	if isMovable(id) {
+		return e.openMovable(ctx, id, o)
+	}
 	return e.of(id).Open(ctx, id, o)
 }
 
 // Drop implements engine.Engine.
-func (e *Engine) Drop(ctx context.Context, id engine.LogID) error { return e.of(id).Drop(ctx, id) }
+func (e *Engine) Drop(ctx context.Context, id engine.LogID) error {
+	if isMovable(id) {
+		return e.dropMovable(ctx, id)
+	}
+	return e.of(id).Drop(ctx, id)
+}
 
-// Logs implements engine.Engine. Those in memory come last, as the mark is after all letters.
+// Logs implements engine.Engine. Those in memory come last.
 func (e *Engine) Logs(ctx context.Context, prefix string, fn func(engine.LogID, engine.Stats) bool) error {
 	more := true
 	each := func(id engine.LogID, s engine.Stats) bool {
@@ -110,12 +120,12 @@ func (e *Engine) Close(ctx context.Context) error {
 
 // Commit implements engine.Engine.
 func (e *Engine) Commit(b *engine.Batch, done func(error)) {
-	durable, memory := split(b)
+	durable, memory := split(e.plain(b))
 	switch {
 	case memory == nil:
-		e.durable.Commit(b, done)
+		e.durable.Commit(durable, done)
 	case durable == nil:
-		e.follow(b, done)
+		e.follow(memory, done)
 	case appends(memory.Ops):
 		e.both(durable, memory, done)
 	default: // settlements keep no order with anything: the records are the caller's
@@ -132,12 +142,12 @@ func (e *Engine) Commit(b *engine.Batch, done func(error)) {
 // Spread commits b, of which each part may succeed by itself: one message for several logs. Done is called when both
 // have ended, with the error of the durable one if there is any.
 func (e *Engine) Spread(b *engine.Batch, done func(error)) {
-	durable, memory := split(b)
+	durable, memory := split(e.plain(b))
 	switch {
 	case memory == nil:
-		e.durable.Commit(b, done)
+		e.durable.Commit(durable, done)
 	case durable == nil:
-		e.follow(b, done)
+		e.follow(memory, done)
 	default:
 		var ends ends
 		ends.left, ends.done = 2, done
@@ -248,10 +258,12 @@ func split(b *engine.Batch) (durable, memory *engine.Batch) {
 		}
 	}
 	switch {
-	case volatile == len(b.Ops) && !mixed: // nothing at all needs no disk either
-		return nil, b
+	case len(b.Ops) == 0: // it is only to be done in its turn
+		return &engine.Batch{Relaxed: true}, nil
 	case volatile == 0 && !mixed:
 		return b, nil
+	case volatile == len(b.Ops) && !mixed:
+		return nil, b
 	}
 	durable, memory = &engine.Batch{Relaxed: b.Relaxed}, &engine.Batch{Relaxed: b.Relaxed}
 	for _, op := range b.Ops {
