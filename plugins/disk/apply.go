@@ -14,6 +14,14 @@ import (
 // shareFrom is how large a body is at least that several logs share; less is copied.
 const shareFrom = 256
 
+// When the store is told of what is settled: after so many bytes, or less when nothing is left, and not for a few
+// records.
+const (
+	trimBytes   = 16 << 20
+	trimLast    = 1 << 20
+	trimRecords = 256
+)
+
 // check finds what would make a batch fail, before anything of it is applied.
 func (c *committer) check(b *engine.Batch) error {
 	if n := len(b.Ops); n > atomicOps {
@@ -297,10 +305,27 @@ func (c *committer) remove(g *group, l *log, a *area, x holding) error {
 		}
 	}
 	if x.body == 0 {
-		return nil
+		return c.trim(g, l, a, x.size)
 	}
 	l.shared--
 	return c.unref(x.body)
+}
+
+// trim tells the store now and then that there is nothing before the first record: so it gives the room back sooner
+// than for single deletions.
+func (c *committer) trim(g *group, l *log, a *area, size int) error {
+	a.garbage += size
+	if a.no == laterArea || a.garbage < trimBytes && (a.count > 0 || a.garbage < trimLast) {
+		return nil
+	}
+	from, to := a.trimmed, a.first()
+	if to-from < trimRecords {
+		return nil
+	}
+	a.trimmed, a.garbage = to, 0
+	c.key = appendRecordKey(c.key[:0], l.num, a.no, from)
+	c.val = appendRecordKey(c.val[:0], l.num, a.no, to)
+	return g.batch.DeleteRange(c.key, c.val, nil)
 }
 
 // failed counts attempts.

@@ -40,6 +40,9 @@ func fill(t *testing.T, closed bool) (dir string) {
 		shut(t, e)
 	} else {
 		defer shut(t, e)
+		if err := disk.Witness(e); err != nil { // it would come within a second
+			t.Fatal(err)
+		}
 	}
 	return copyDir(t, from)
 }
@@ -76,7 +79,8 @@ func readAll(t testing.TB, dir string) (n int, err error) {
 	}
 	err = l.Browse(t.Context(), 0, func(r engine.Record) bool {
 		if got, _, _ := strings.Cut(string(r.Msg.Body), " "); got != strconv.Itoa(n) {
-			t.Errorf("record %d is number %s", n, got)
+			n = -1 // one is missing before
+			return false
 		}
 		n++
 		return true
@@ -112,6 +116,8 @@ func TestDamage(t *testing.T) {
 					case err != nil:
 						said++
 						t.Logf("%s at %d of %d: %v", f.Name(), at, len(whole), err)
+					case !closed && n == storeRecords-1 && strings.HasSuffix(f.Name(), ".log"):
+						harmless++ // the last to be written: a power loss in the midst of it looks the same
 					case n != storeRecords:
 						t.Errorf("%s at %d of %d: %d of %d records are there, and nothing is said",
 							f.Name(), at, len(whole), n, storeRecords)

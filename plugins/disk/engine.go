@@ -63,8 +63,7 @@ func openOn(cfg Config, logger *slog.Logger, fs vfs.FS, tune func(*pebble.Option
 	e.fs = named(fs)
 	e.retained.e = e
 	e.committer.init(e)
-	var err error
-	if e.store, err = openStore(e, tune); err != nil {
+	if err := openStore(e, tune); err != nil {
 		return nil, err
 	}
 	e.db = e.store.db
@@ -256,7 +255,6 @@ func (e *Engine) Close(context.Context) error {
 	}
 	clear(e.logs)
 	e.mu.Unlock()
-	e.space.close()
 	if err := e.failure(); err != nil {
 		e.failing.end()
 		return fmt.Errorf("close: %w", err)

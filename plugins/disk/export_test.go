@@ -11,3 +11,6 @@ import (
 func OpenOn(cfg Config, log *slog.Logger, fs vfs.FS, tune func(*pebble.Options)) (*Engine, error) {
 	return openOn(cfg, log, fs, tune)
 }
+
+// Witness notes how the manifest is.
+func Witness(e *Engine) error { return e.store.writeFormat(saysOpen, e.store.manifest) }

@@ -124,6 +124,8 @@ func (l logger) Fatalf(format string, args ...any) {
 // listener makes the engine fail when Pebble's own goroutines do.
 func (e *Engine) listener() *pebble.EventListener {
 	return &pebble.EventListener{
+		FlushEnd:        func(pebble.FlushInfo) { e.store.changed() },
+		CompactionEnd:   func(pebble.CompactionInfo) { e.store.changed() },
 		BackgroundError: func(err error) { e.fail(fmt.Errorf("write: %w", err)) },
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			e.fail(fmt.Errorf("%s is damaged, restore the store from a copy: %w", info.Path, info.Details))

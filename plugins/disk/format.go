@@ -18,13 +18,15 @@ import (
 //	closed
 //	000004.log 0
 //	MANIFEST-000001 285 1f00d2b7
+//	sum 55fa6a80
 //
-// Tables have checksums inside, and the log of a closed store is empty; what else there is has one here, as damage to
+// An open store has only its manifest there, with how long it is at least. Tables have checksums inside, and the log of a closed store is empty; what else there is has one here, as damage to
 // it could look to Pebble like the end of the file.
 const (
 	formatHead = "wye store, format "
 	saysOpen   = "open"
 	saysClosed = "closed"
+	formatSum  = "sum "
 )
 
 // checkFormat refuses what is no store, one of another version, and half of one.
@@ -36,17 +38,38 @@ func (s *store) checkFormat() error {
 	if err != nil {
 		return err
 	}
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	version, ok := strings.CutPrefix(lines[0], formatHead)
-	if !ok || len(lines) < 2 {
-		return fmt.Errorf("%s is damaged: it begins with %q", fileFormat, lines[0])
+	head, _, _ := strings.Cut(text, "\n")
+	version, ok := strings.CutPrefix(head, formatHead)
+	if !ok {
+		return fmt.Errorf("%s is damaged: it begins with %q", fileFormat, head)
 	}
 	if version != strconv.Itoa(formatVersion) {
 		return fmt.Errorf("the store has format %s, this version of wye knows format %d only", version, formatVersion)
 	}
-	if lines[1] == saysClosed {
+	text, sum, _ := cutLast(text, formatSum)
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	switch {
+	case strings.TrimSpace(sum) != checksum(text) || len(lines) < 2:
+		return fmt.Errorf("%s is damaged", fileFormat)
+	case lines[1] == saysClosed:
 		return s.checkInventory(lines[2:])
+	case lines[1] == saysOpen:
+		return s.checkOpen(lines[2:])
+	default:
+		return fmt.Errorf("%s is damaged: it says %q", fileFormat, lines[1])
 	}
+}
+
+// cutLast is strings.Cut at the last place.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}
+
+// checkOpen looks at a store whose process has not closed it.
+func (s *store) checkOpen(lines []string) error {
 	names, err := s.fs.List(s.dir)
 	if err != nil {
 		return err
@@ -55,7 +78,10 @@ func (s *store) checkFormat() error {
 	if begun && !slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".log") }) {
 		return errors.New("the store was not closed, and its log files are missing: is it half of a copy?")
 	}
-	return nil
+	if err := s.checkManifest(lines); err != nil {
+		return err
+	}
+	return s.checkLogs()
 }
 
 // checkNew refuses a directory that has files, but not ours.
@@ -147,15 +173,16 @@ func (s *store) sum(name string, size int64) (string, error) {
 	return fmt.Sprintf("%08x", h.Sum32()), err
 }
 
-// writeFormat says that the store is open or, with an inventory, closed.
-func (s *store) writeFormat(inventory func() ([]string, error)) error {
-	lines := []string{formatHead + strconv.Itoa(formatVersion), saysOpen}
-	if inventory != nil {
-		files, err := inventory()
-		if err != nil {
-			return err
-		}
-		lines = append([]string{lines[0], saysClosed}, files...)
+// writeFormat says that the store is open or closed, and what is known of its files.
+func (s *store) writeFormat(state string, known func() ([]string, error)) error {
+	files, err := known()
+	if err != nil {
+		return err
 	}
-	return s.write(fileFormat, strings.Join(lines, "\n")+"\n")
+	text := strings.Join(append([]string{formatHead + strconv.Itoa(formatVersion), state}, files...), "\n") + "\n"
+	return s.write(fileFormat, text+formatSum+checksum(text)+"\n")
+}
+
+func checksum(text string) string {
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(text), crc32.MakeTable(crc32.Castagnoli)))
 }

@@ -42,6 +42,8 @@ type area struct {
 	flagged  engine.Seq // up to here, an owner may have handed out what is there
 	reserved engine.Seq // up to here, this owner may hand out
 	durable  engine.Seq // reserved as it is on disk
+	trimmed  engine.Seq // before it, the store was told that there is nothing
+	garbage  int        // bytes that were settled since
 
 	reading // of the owner
 }

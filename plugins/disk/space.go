@@ -20,7 +20,21 @@ type space struct {
 
 func (s *space) init(e *Engine) { s.e = e }
 
-func (*space) close() {}
+var _ engine.Sized = (*Engine)(nil)
+
+// Usage implements engine.Sized.
+func (e *Engine) Usage() engine.Usage {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.closed {
+		return engine.Usage{}
+	}
+	u := engine.Usage{Bytes: e.db.Metrics().DiskSpaceUsage()}
+	if d, err := e.fs.GetDiskUsage(e.cfg.Dir); err == nil {
+		u.Free = d.AvailBytes
+	}
+	return u
+}
 
 // check refuses what needs room when there is little. It is called by the committer.
 func (s *space) check() error {

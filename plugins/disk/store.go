@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -31,22 +32,26 @@ type store struct {
 	dir  string
 	lock *pebble.Lock
 	db   *pebble.DB
+
+	mu      sync.Mutex // of what follows
+	witness *witness
 }
 
-// openStore locks the directory, looks whether it is fit, and opens what is in it.
-func openStore(e *Engine, tune func(*pebble.Options)) (*store, error) {
+// openStore sets e.store: it locks the directory, looks whether it is fit, and opens what is in it.
+func openStore(e *Engine, tune func(*pebble.Options)) error {
 	s := &store{fs: e.fs, dir: e.cfg.Dir}
+	e.store = s
 	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of the store: %w", err)
+		return fmt.Errorf("make the directory of the store: %w", err)
 	}
 	var err error
 	if s.lock, err = pebble.LockDirectory(s.dir, s.fs); err != nil {
-		return nil, s.lockError(err)
+		return s.lockError(err)
 	}
 	if err := s.open(e, tune); err != nil {
-		return nil, errors.Join(err, s.lock.Close())
+		return errors.Join(err, s.lock.Close())
 	}
-	return s, nil
+	return nil
 }
 
 func (s *store) open(e *Engine, tune func(*pebble.Options)) error {
@@ -56,7 +61,7 @@ func (s *store) open(e *Engine, tune func(*pebble.Options)) error {
 	if err := s.checkFormat(); err != nil {
 		return fmt.Errorf("open %s: %w", s.dir, err)
 	}
-	if err := s.writeFormat(nil); err != nil {
+	if err := s.writeFormat(saysOpen, s.manifest); err != nil {
 		return fmt.Errorf("write to %s: %w", s.dir, err)
 	}
 	o := e.options(s.lock)
@@ -67,7 +72,20 @@ func (s *store) open(e *Engine, tune func(*pebble.Options)) error {
 	if s.db, err = pebble.Open(s.dir, o); err != nil {
 		return fmt.Errorf("open %s: %w", s.dir, explain(err))
 	}
+	w := startWitness(s, e.fail)
+	s.mu.Lock()
+	s.witness = w
+	s.mu.Unlock()
 	return nil
+}
+
+// changed is told that the manifest has grown.
+func (s *store) changed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.witness != nil {
+		s.witness.changed()
+	}
 }
 
 // lockError says who has the directory.
@@ -108,12 +126,13 @@ func (e *Engine) options(lock *pebble.Lock) *pebble.Options {
 // close ends the store. A clean one is remembered with what is in the directory, so that half of a copy is found out.
 func (s *store) close(clean bool) error {
 	var errs []error
+	s.witness.close()
 	if clean { // so that nothing is in the write-ahead log only
 		errs = append(errs, s.db.Flush())
 	}
 	errs = append(errs, s.db.Close())
 	if clean && errors.Join(errs...) == nil {
-		errs = append(errs, s.writeFormat(s.inventory))
+		errs = append(errs, s.writeFormat(saysClosed, s.inventory))
 	}
 	errs = append(errs, s.lock.Close())
 	if err := errors.Join(errs...); err != nil {
