@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/wyemq/wye/cmd/internal/load"
+	"github.com/wyemq/wye/cmd/internal/pubsub"
 )
 
 // client is a command that speaks to a broker instead of being one. It has flags of its own.
@@ -12,7 +13,7 @@ type client func(ctx context.Context, args []string, stdout, stderr io.Writer) i
 
 // clients are those there are.
 func clients() map[string]client {
-	return map[string]client{"bench": load.Run}
+	return map[string]client{"bench": load.Run, "pub": pubsub.Pub, "sub": pubsub.Sub}
 }
 
 // clientCommand looks for one; its name comes before all flags.

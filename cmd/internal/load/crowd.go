@@ -62,7 +62,7 @@ func (b *bench) idle(ctx context.Context) error {
 	opened := time.Now()
 	g := &gauge{flow: f, meter: broker, self: self, progress: b.crowd(&open)}
 	if o.flags.KeepAlive > 0 {
-		f.wg.Go(func() { beat(f.ctx, o.flags.KeepAlive, conns) })
+		f.wg.Go(func() { peer.Beat(f.ctx, o.flags.KeepAlive, conns...) })
 	}
 	g.wait(ctx, nil, opened.Add(o.duration))
 	if err := f.failure(); err != nil {
@@ -79,22 +79,6 @@ func (b *bench) idle(ctx context.Context) error {
 		r.PerConnection = &each
 	}
 	return b.print(r)
-}
-
-// beat sends signs of life until ctx is done.
-func beat(ctx context.Context, every time.Duration, conns []*peer.Conn) {
-	t := time.NewTicker(every / 2)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return
-		}
-		for _, c := range conns {
-			_ = c.Ping() // who reads it hears that it is gone
-		}
-	}
 }
 
 // crowd tells how many there are.

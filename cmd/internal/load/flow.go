@@ -143,7 +143,7 @@ func (f *flow) start(at, from time.Time) {
 		for _, p := range f.pubs {
 			conns = append(conns, p.conn)
 		}
-		f.wg.Go(func() { beat(f.ctx, f.o.flags.KeepAlive, conns) })
+		f.wg.Go(func() { peer.Beat(f.ctx, f.o.flags.KeepAlive, conns...) })
 	}
 }
 

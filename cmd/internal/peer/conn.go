@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+	"unicode/utf8"
 )
 
 // Conn is a connection that is logged in. One goroutine may read and acknowledge, any may write.
@@ -26,7 +28,7 @@ type Conn struct {
 	ReceiveMax int
 
 	in      inbox
-	unread  bool // the upgrade has left something in it
+	unread  bool // it may hold more than was worked off
 	p       Packet
 	scratch []byte
 	out     []byte // answers, framed, sent after each read
@@ -109,7 +111,7 @@ func (c *Conn) login(l *Login) error {
 			}
 			connected = true
 			c.ReceiveMax, _ = strconv.Atoi(p.Header("receive-maximum"))
-			return nil
+			return errEnough
 		})
 		if err != nil {
 			return fmt.Errorf("login: %w", err)
@@ -123,8 +125,16 @@ func (c *Conn) frame(dst, payload []byte) []byte {
 	if c.op == 0 {
 		return append(dst, payload...)
 	}
-	dst, _ = c.key.frame(dst, c.op, payload)
+	dst, _ = c.key.frame(dst, c.opcode(payload), payload)
 	return dst
+}
+
+// opcode is that of a packet: STOMP is text, as browsers send it, unless it is none. RFC 6455, section 8.1.
+func (c *Conn) opcode(payload []byte) byte {
+	if c.op == opText && !utf8.Valid(payload) {
+		return opBinary
+	}
+	return c.op
 }
 
 func (c *Conn) send(payload []byte) error { return c.Write(c.frame(nil, payload)) }
@@ -137,12 +147,21 @@ func (c *Conn) Write(framed []byte) error {
 	return err
 }
 
+// errEnough is what a handler returns that leaves the rest of the batch for the next read: a resumed session has
+// messages right behind the answer to the login.
+var errEnough = errors.New("enough")
+
+// ErrGone is what a read says when the broker has closed the connection without a word.
+var ErrGone = errors.New("the broker has closed the connection")
+
 // ReadBatch reads once and hands over every packet that is there, then sends the answers that were gathered,
 // in one write. It returns the error of the connection, of the handler, or a RefusedError when the broker
 // has said no.
 func (c *Conn) ReadBatch(handle func(*Packet) error) error {
 	if !c.unread {
-		if err := c.in.read(c.nc); err != nil {
+		if err := c.in.read(c.nc); errors.Is(err, io.EOF) {
+			return ErrGone
+		} else if err != nil {
 			return err
 		}
 	}
@@ -164,7 +183,10 @@ func (c *Conn) ReadBatch(handle func(*Packet) error) error {
 			c.out = c.answer(c.out, &c.p)
 		default:
 		}
-		if err := handle(&c.p); err != nil {
+		if err := handle(&c.p); errors.Is(err, errEnough) {
+			c.unread = true
+			break
+		} else if err != nil {
 			return err
 		}
 	}
@@ -211,8 +233,11 @@ func (c *Conn) refusal() error {
 	if c.target.Protocol == STOMP {
 		said := p.Header("message")
 		body, _, _ := strings.Cut(strings.TrimSpace(string(p.Body)), "\n")
-		if body != "" && body != said {
-			said = strings.TrimPrefix(said+": "+body, ": ")
+		switch {
+		case strings.Contains(body, strings.TrimRight(said, ".")): // the header is the body cut short, as it often is
+			said = body
+		case body != "":
+			said += ": " + body
 		}
 		return &RefusedError{Text: said}
 	}
@@ -285,19 +310,42 @@ func (c *Conn) Leave() {
 
 // Close takes leave, waits until the broker has taken note of it, and closes. Nobody else may read any more.
 func (c *Conn) Close() error {
+	return c.Bye(func() error {
+		for {
+			if err := c.ReadBatch(func(*Packet) error { return nil }); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// Bye is Close for a connection that another goroutine reads: wait waits for that and returns why it has ended.
+func (c *Conn) Bye(wait func() error) error {
 	defer c.nc.Close()
 	_ = c.nc.SetDeadline(time.Now().Add(c.target.Timeout))
 	if err := c.Write(c.bye()); err != nil {
 		return err
 	}
-	var closed *CloseError
+	err := wait()
+	if closed, ok := errors.AsType[*CloseError](err); ok && slices.Contains([]int{1000, 1001, 1005}, closed.Code) ||
+		errors.Is(err, ErrGone) || errors.Is(err, syscall.ECONNRESET) {
+		return nil
+	}
+	return err
+}
+
+// Beat sends signs of life over all connections, twice in the time, until ctx is done.
+func Beat(ctx context.Context, keepAlive time.Duration, conns ...*Conn) {
+	t := time.NewTicker(keepAlive / 2)
+	defer t.Stop()
 	for {
-		switch err := c.ReadBatch(func(*Packet) error { return nil }); {
-		case err == nil:
-		case errors.Is(err, io.EOF), errors.As(err, &closed), errors.Is(err, syscall.ECONNRESET):
-			return nil
-		default:
-			return err
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, c := range conns {
+			_ = c.Ping() // who reads it hears that it is gone
 		}
 	}
 }

@@ -22,7 +22,7 @@ type Flags struct {
 	http                      http.Header
 	timeout                   time.Duration
 
-	// KeepAlive and Header are for Login.
+	// KeepAlive and Header are for Login. What KeepAlive is before Register is its default.
 	KeepAlive time.Duration
 	Header    []Header
 }
@@ -36,7 +36,7 @@ const FlagUsage = `connection
   --subprotocol token        of the WebSocket, instead of v12.stomp,v11.stomp,v10.stomp or mqtt
   --http-header 'a: b'       more headers of the WebSocket's request, as in 'Origin: https://example.com'
   --connect-header a:b       more headers of CONNECT: STOMP headers, or user properties of MQTT 5
-  --keep-alive 30s           heart-beat of STOMP, keep-alive of MQTT; 0: none
+  --keep-alive 30s           heart-beat of STOMP, keep-alive of MQTT; 0: none (bench: as default)
   --timeout 10s              how long to wait for the broker to let us in and to answer
   --ca-file, --cert-file, --key-file, --insecure   TLS: who to trust, who we are, trust anybody
 `
@@ -60,7 +60,7 @@ func (f *Flags) Register(fs *flag.FlagSet) {
 	fs.StringVar(&f.keyFile, "key-file", "", "")
 	fs.BoolVar(&f.insecure, "insecure", false, "")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "")
-	fs.DurationVar(&f.KeepAlive, "keep-alive", 0, "")
+	fs.DurationVar(&f.KeepAlive, "keep-alive", f.KeepAlive, "")
 	HeaderVar(fs, &f.Header, "connect-header")
 	f.http = make(http.Header)
 	fs.Func("http-header", "", func(s string) error {

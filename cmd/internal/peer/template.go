@@ -74,7 +74,7 @@ func (c *Conn) Template(p Publication) *Template {
 		t.raw = payload
 		return t
 	}
-	t.raw, t.payload = c.key.frame(nil, c.op, payload)
+	t.raw, t.payload = c.key.frame(nil, c.opcode(payload), payload)
 	t.key = c.key
 	t.body += t.payload
 	if id > 0 {

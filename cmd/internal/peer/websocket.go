@@ -48,7 +48,8 @@ func upgrade(nc net.Conn, t *Target) (rest []byte, err error) {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
-		return nil, fmt.Errorf("upgrade: %s: %s", resp.Status, strings.TrimSpace(string(body)))
+		why, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+		return nil, fmt.Errorf("upgrade: this is no WebSocket for us: %s: %s", resp.Status, why)
 	}
 	sum := sha1.Sum([]byte(key + guid)) //nolint:gosec // see above
 	if resp.Header.Get("Sec-WebSocket-Accept") != base64.StdEncoding.EncodeToString(sum[:]) {
