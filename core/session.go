@@ -44,6 +44,8 @@ type Session struct {
 	err     error
 	closed  atomic.Bool
 
+	changing sync.Mutex // held while a subscription begins or ends
+
 	closing sync.Once
 	leaving sync.Once
 	gone    chan struct{} // closed when Close has done its work
@@ -70,19 +72,16 @@ func (s *Session) Resumed() (subs []Subscription, ok bool) { return s.resumed, s
 // may publish to it, only this session may subscribe to it, and it goes with the session.
 func (s *Session) Temp(name string) string {
 	s.mu.Lock()
-	token := s.temp
-	fresh := token == ""
-	if fresh {
-		token = rand.Text()
-		s.temp = token
+	defer s.mu.Unlock()
+	if s.temp == "" {
+		s.temp = rand.Text()
+		if s.subs != nil { // else it has ended
+			s.v.mu.Lock()
+			s.v.temps[s.temp] = s
+			s.v.mu.Unlock()
+		}
 	}
-	s.mu.Unlock()
-	if fresh {
-		s.v.mu.Lock()
-		s.v.temps[token] = s
-		s.v.mu.Unlock()
-	}
-	return "temp/" + token + "/" + name
+	return "temp/" + s.temp + "/" + name
 }
 
 // Authorize asks whether the client may do op on dest, without doing it.
@@ -139,6 +138,8 @@ func (s *Session) Close() error {
 		s.closed.Store(true)
 		s.writer.stop()
 		s.acks.abandon()
+		s.changing.Lock() // after the writer, which may wait for it
+		defer s.changing.Unlock()
 		s.mu.Lock()
 		subs, temp, err := s.subs, s.temp, s.err
 		s.subs, s.held = nil, nil
@@ -153,13 +154,25 @@ func (s *Session) Close() error {
 		s.b.offline(s)
 		s.counters.sessions.Add(-1)
 		s.b.stats.disconnected(ReasonID(err))
-		if s.b.chains[OpDisconnect] != nil {
-			_ = s.b.intercept(s.b.ctx, &Call{Op: OpDisconnect, Principal: &s.principal, Err: err}, lastDoesNothing)
-		}
+		s.disconnected(err)
 		close(s.gone)
 	})
 	<-s.gone
 	return nil
+}
+
+// disconnected runs the interceptors of OpDisconnect. A panic of theirs must not keep others waiting for the end, nor
+// end the process: a session that hangs is closed by a goroutine of the broker's own.
+func (s *Session) disconnected(err error) {
+	if s.b.chains[OpDisconnect] == nil {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked(r)
+		}
+	}()
+	_ = s.b.intercept(s.b.ctx, &Call{Op: OpDisconnect, Principal: &s.principal, Err: err}, lastDoesNothing)
 }
 
 // leave leaves the state behind, once.

@@ -34,6 +34,11 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 }
 
 func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.closed.Load() {
+		return ErrClosed
+	}
 	a := &attachment{s: s}
 	a.sub.Store(sub)
 	if sub.Selector != "" {
@@ -47,7 +52,13 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 	if err != nil {
 		return err
 	}
-	existed := old != nil || s.st.remembers(sub)
+	kept, resumed := s.st.subscription(sub.ID)
+	existed := old != nil || resumed && kept.Filter == sub.Filter
+	if old == nil && resumed && !(kept.sameSource(sub) && sub.private()) {
+		if err := s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, sub.ID)); err != nil {
+			return err
+		}
+	}
 	if old != nil && old.sub.Load().sameConsumer(sub) {
 		old.sub.Store(sub) // nothing is lost, doubled or redelivered [MQTT-3.8.4-3]
 		a = old
@@ -72,16 +83,19 @@ func (s *Session) start(ctx context.Context, a, old *attachment) error {
 		s.mu.Unlock()
 		return err
 	}
-	open := s.subs != nil
-	if open {
-		s.subs[a.sub.Load().ID] = a
-	}
+	s.subs[a.sub.Load().ID] = a
 	s.mu.Unlock()
-	if !open {
-		a.detach()
-		return ErrClosed
-	}
 	return nil
+}
+
+// direct reports whether the subscription needs no queue: it is an entry of the index.
+func (sub *Subscription) direct() bool {
+	return strings.HasPrefix(sub.Filter, "topic/") && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable
+}
+
+// private reports whether the subscription has a queue of its own.
+func (sub *Subscription) private() bool {
+	return strings.HasPrefix(sub.Filter, "topic/") && sub.Group == "" && !sub.direct()
 }
 
 // sameSource reports whether both consume the same filter or queue.
@@ -115,8 +129,7 @@ func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
 func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
 	a.s.b.stats.subscriptions.Add(1)
-	isTopic := strings.HasPrefix(sub.Filter, "topic/")
-	if isTopic && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable {
+	if sub.direct() {
 		a.entry = &entry{direct: a}
 		a.s.directs.Add(1) // before it can match: see routing.direct
 		v.index.Add(sub.Filter, a.entry)
@@ -188,7 +201,7 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 			cfg = *sub.Queue
 		}
 		if cfg.MaxLength == 0 {
-			cfg.MaxLength, cfg.Overflow = s.b.o.Limits.SessionQueue, "drop_head"
+			cfg.MaxLength, cfg.MaxBytes, cfg.Overflow = s.b.o.Limits.SessionQueue, s.b.o.Limits.SessionQueueBytes, "drop_head"
 		}
 		bq, err := v.open(ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
 			kind: "group", name: sub.Group + ":" + sub.Filter, filter: sub.Filter, durable: sub.Durable, config: cfg,
@@ -197,7 +210,10 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	default:
 		bq, err := v.open(ctx, v.sessionLog(s.principal.ClientID, sub.ID), queueSpec{
 			kind: "session", name: s.principal.ClientID + ":" + sub.Filter, filter: sub.Filter,
-			config: QueueConfig{MaxLength: s.b.o.Limits.SessionQueue, Overflow: "drop_head", MaxDeliveries: -1, DeadLetter: noDLQ},
+			config: QueueConfig{
+				MaxLength: s.b.o.Limits.SessionQueue, MaxBytes: s.b.o.Limits.SessionQueueBytes, Overflow: "drop_head",
+				MaxDeliveries: -1, DeadLetter: noDLQ,
+			},
 		})
 		return bq, err
 	}
@@ -229,8 +245,8 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 		}
 		c := m.Clone()
 		c.fromRetained = true
-		if a.bound.q.Reserve(len(c.Body), uint8(c.Priority.Level())) == nil {
-			bytes := len(c.Body)
+		if a.bound.q.Reserve(c.size(), uint8(c.Priority.Level())) == nil {
+			bytes := c.size()
 			b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
 				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c),
 			}}}, func(err error) {
@@ -251,6 +267,8 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 // stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
 // no such subscription. No delivery for it starts after it returned; some may be under way.
 func (s *Session) Unsubscribe(ctx context.Context, id string) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	a := s.subs[id]
 	delete(s.subs, id)

@@ -92,6 +92,9 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	if bq := v.queues[id]; bq != nil {
 		return bq, nil
 	}
+	if spec.owner != "" && v.temps[spec.owner] == nil {
+		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.name, ErrNotFound)
+	}
 	bq = &boundQueue{v: v, id: id, kind: spec.kind, name: spec.name, filter: spec.filter, durable: spec.durable}
 	cfg := spec.config
 	bq.q, err = queue.Open(ctx, v.b.o.Engine, id, queue.Config{
@@ -121,6 +124,7 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 // queueSpec says how to make a queue.
 type queueSpec struct {
 	kind, name, filter string
+	owner              string // of a temporary queue: the token of its session, which must be there
 	durable            bool
 	config             QueueConfig
 }
@@ -216,14 +220,8 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 	}
 	if rest, ok := strings.CutPrefix(dest, "temp/"); ok {
 		token, _, _ := strings.Cut(rest, "/")
-		v.mu.RLock()
-		owner := v.temps[token]
-		v.mu.RUnlock()
-		if owner == nil {
-			return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", dest, ErrNotFound)
-		}
-		bq, err := v.open(ctx, id, queueSpec{kind: "temp", name: dest, config: QueueConfig{
-			MaxLength: v.b.o.Limits.SessionQueue, Overflow: "reject", DeadLetter: "none",
+		bq, err := v.open(ctx, id, queueSpec{kind: "temp", name: dest, owner: token, config: QueueConfig{
+			MaxLength: v.b.o.Limits.SessionQueue, MaxBytes: v.b.o.Limits.SessionQueueBytes, Overflow: "reject", DeadLetter: "none",
 		}})
 		return bq, err
 	}
@@ -263,7 +261,7 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 	m.Header = append(m.Header, deadLetterHeaders(bq, m, attempts, reason)...)
 	m.Destination, m.Expires = dest, noTime
 	em := v.b.record(m)
-	if dlq.q.Reserve(len(m.Body), uint8(m.Priority.Level())) != nil {
+	if dlq.q.Reserve(m.size(), uint8(m.Priority.Level())) != nil {
 		return nil
 	}
 	return []engine.Op{{Kind: engine.Append, Logs: []engine.LogID{dlq.id}, Msg: em}}
@@ -277,7 +275,7 @@ func (v *vhost) unreserve(ops []engine.Op) {
 		}
 		for _, id := range op.Logs {
 			if bq := v.lookup(id); bq != nil {
-				bq.q.Unreserve(len(op.Msg.Body))
+				bq.q.Unreserve(op.Msg.Size())
 			}
 		}
 	}
