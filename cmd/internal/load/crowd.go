@@ -111,6 +111,10 @@ func (b *bench) connect(ctx context.Context) error {
 	defer f.onFailure(stop)()
 	defer wg.Wait()
 	defer stop()
+	take := func() (mark, int64) {
+		return mark{at: time.Now(), broker: broker.read(), own: self.read()}, logins.Load()
+	}
+	first, before := take()
 	names := &planner{o: o}
 	for w := range o.connections {
 		t := names.source(o.target)
@@ -139,14 +143,11 @@ func (b *bench) connect(ctx context.Context) error {
 		close(finished)
 	})
 	g := &gauge{flow: f, meter: broker, self: self, progress: b.crowd(&logins)}
-	take := func() (mark, int64) {
-		return mark{at: time.Now(), broker: broker.read(), own: self.read()}, logins.Load()
-	}
-	g.wait(ctx, finished, from)
-	first, before := take()
 	if o.count > 0 {
 		g.wait(ctx, finished, time.Time{})
 	} else {
+		g.wait(ctx, nil, from)
+		first, before = take()
 		g.wait(ctx, nil, from.Add(o.duration))
 	}
 	last, after := take()
