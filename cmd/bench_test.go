@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	wyecmd "github.com/wyemq/wye/cmd"
 	"github.com/wyemq/wye/core"
@@ -44,6 +45,7 @@ type benchResult struct {
 	Latency       *struct {
 		Count int64   `json:"count"`
 		P50   float64 `json:"p50_ms"`
+		P90   float64 `json:"p90_ms"`
 		P99   float64 `json:"p99_ms"`
 		Max   float64 `json:"max_ms"`
 	} `json:"latency"`
@@ -243,6 +245,37 @@ func TestBenchTells(t *testing.T) {
 				t.Errorf("exit code %d, want %d: %+v\n%s", code, c.code, rs, stderr)
 			}
 		})
+	}
+}
+
+// stall stops a broker once, at the message of that number.
+type stall struct {
+	at int64
+	d  time.Duration
+	n  atomic.Int64
+}
+
+func (*stall) Name() string   { return "stall" }
+func (*stall) Ops() []core.Op { return []core.Op{core.OpPublish} }
+func (s *stall) Intercept(ctx context.Context, c *core.Call, next func(context.Context, *core.Call) error) error {
+	if s.n.Add(1) == s.at {
+		<-time.After(s.d)
+	}
+	return next(ctx, c)
+}
+
+// TestBenchOmitsNothing has a broker stop for half of a run: half of the messages were due meanwhile, so a
+// fifth of all is late by more than half of the stop. Who only looks at what was sent sees ten that are late.
+func TestBenchOmitsNothing(t *testing.T) {
+	for _, protocol := range []string{"--stomp", "--mqtt"} {
+		b := startBroker(t, &stall{at: 200, d: 400 * time.Millisecond})
+		code, rs, stderr := runBench(t, "latency", protocol, "--rate", "1000", "--window", "10", "--count", "600", "--json", b.ws)
+		if code != 0 || len(rs) != 1 || rs[0].Latency == nil {
+			t.Fatalf("exit code %d: %+v\n%s", code, rs, stderr)
+		}
+		if l := rs[0].Latency; l.Max < 400 || l.P90 < 200 || l.Count != 600 {
+			t.Errorf("%s: %+v", protocol, *l)
+		}
 	}
 }
 

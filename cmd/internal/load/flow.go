@@ -15,7 +15,7 @@ import (
 // dialers is how many connections are being made at a time.
 const dialers = 32
 
-// lead is the time between the decision to start and the first message that is due.
+// lead is the time between the start and the first message that is due.
 const lead = 10 * time.Millisecond
 
 // sessionExpiry is how long a broker keeps the sessions of an MQTT queue when we do not come back.

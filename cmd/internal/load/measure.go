@@ -64,8 +64,13 @@ func (g *gauge) wait(ctx context.Context, done <-chan struct{}, until time.Time)
 // measure runs the load.
 func (g *gauge) measure(ctx context.Context) measurement {
 	f := g.flow
-	start := time.Now().Add(lead)
+	m := measurement{first: g.mark()}
+	start := time.Now()
+	if f.o.rate > 0 {
+		start = start.Add(lead)
+	}
 	from := start.Add(f.o.warmup)
+	m.first.at = start
 	f.start(start, from)
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -83,26 +88,22 @@ func (g *gauge) measure(ctx context.Context) measurement {
 		senders.Wait()
 		close(finished)
 	})
-	var m measurement
-	on := g.wait(ctx, nil, from)
-	m.first = g.mark()
-	switch {
-	case f.o.count > 0:
-		if on {
-			g.wait(ctx, finished, time.Time{})
-		}
+	if f.o.count > 0 {
+		g.wait(ctx, finished, time.Time{})
 		stop()
 		<-finished
 		m.last = g.drain(ctx)
-	default:
-		if on {
-			g.wait(ctx, nil, from.Add(f.o.duration))
-		}
-		m.last = g.mark()
-		stop()
-		<-finished
-		g.drain(ctx)
+		return m
 	}
+	on := g.wait(ctx, nil, from)
+	m.first = g.mark()
+	if on {
+		g.wait(ctx, nil, from.Add(f.o.duration))
+	}
+	m.last = g.mark()
+	stop()
+	<-finished
+	g.drain(ctx)
 	return m
 }
 

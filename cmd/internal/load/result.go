@@ -107,6 +107,9 @@ func (r *Result) add(l *ledger) {
 func (r *Result) measured(first, last mark) {
 	r.Seconds = last.at.Sub(first.at).Seconds()
 	r.Deliveries = last.counts.received - first.counts.received
+	if r.Seconds <= 0 {
+		return // who is interrupted before anything was measured has no rate
+	}
 	r.SendRate = float64(last.counts.sent-first.counts.sent) / r.Seconds
 	r.DeliveryRate = float64(r.Deliveries) / r.Seconds
 	r.cost(first, last, r.Deliveries)

@@ -184,7 +184,7 @@ func (c *Conn) ReadBatch(handle func(*Packet) error) error {
 		default:
 		}
 		if err := handle(&c.p); errors.Is(err, errEnough) {
-			c.unread = true
+			c.unread = c.in.from < c.in.to
 			break
 		} else if err != nil {
 			return err

@@ -184,7 +184,7 @@ func (m *mqtt) parse(b []byte, p *Packet) (int, error) {
 }
 
 func (m *mqtt) classify(p *Packet, first byte, b []byte) error {
-	p.Kind, p.Code, p.head, p.topic, p.Body = Other, 0, nil, nil, nil
+	p.Kind, p.ID, p.Code, p.head, p.topic, p.Body = Other, 0, 0, nil, nil, nil
 	switch first >> 4 {
 	case typePublish:
 		return m.message(p, first, b)

@@ -171,6 +171,7 @@ func (s *stomp) parse(b []byte, p *Packet) (int, error) {
 }
 
 func (s *stomp) classify(p *Packet, command []byte) {
+	p.ID = 0
 	switch string(command) {
 	case "MESSAGE":
 		p.Kind = Message
@@ -180,7 +181,6 @@ func (s *stomp) classify(p *Packet, command []byte) {
 		if sub, ok := bytes.CutPrefix(id, []byte(subscribeReceipt)); ok {
 			p.Kind, id = Subscribed, sub
 		}
-		p.ID = 0
 		for _, c := range id {
 			p.ID = p.ID*10 + uint32(c-'0')
 		}
