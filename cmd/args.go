@@ -20,7 +20,7 @@ type arguments struct {
 }
 
 // commands are those there are.
-var commands = []string{"run", "config print", "config check", "config schema", "plugins", "version", "help"}
+var commands = []string{"run", "config print", "config check", "config schema", "plugins", "bench", "pub", "sub", "version", "help"}
 
 // errTwice is what --config says when it is there more than once.
 var errTwice = errors.New("is there twice")
