@@ -133,7 +133,7 @@ func (st *state) begin(s *Session, l *Login, expiry time.Duration) (subs []Subsc
 	for _, sub := range st.subs {
 		subs = append(subs, sub)
 	}
-	st.tell(st.save(), expiry <= 0)
+	st.tell(st.save())
 	return subs, true
 }
 
@@ -151,7 +151,7 @@ func (st *state) setExpiry(d time.Duration) {
 		return
 	}
 	st.expiry = d
-	st.tell(st.save(), false)
+	st.tell(st.save())
 }
 
 // dropWill forgets the will. The engine hears of it at once: the client has been promised that nobody will.
@@ -162,7 +162,7 @@ func (st *state) dropWill() {
 	defer st.mu.Unlock()
 	if st.will != nil {
 		st.will = nil
-		st.tell(st.save(), st.expiry <= 0)
+		st.tell(st.save())
 	}
 }
 
@@ -184,7 +184,7 @@ func (st *state) leave() {
 	st.session, st.left = nil, timeNow()
 	over := st.expiry <= 0
 	if !over {
-		st.tell(st.save(), false)
+		st.tell(st.save())
 	}
 	st.mu.Unlock()
 	st.saving.Unlock()
@@ -265,7 +265,7 @@ func (st *state) end() {
 	if will != nil {
 		st.publish(will, ops)
 	} else {
-		st.tell(ops, st.expiry <= 0)
+		st.tell(ops)
 	}
 	st.saving.Unlock()
 	st.stopTimers()

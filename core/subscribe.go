@@ -243,44 +243,6 @@ func (s *Session) owns(temp string) bool {
 	return s.temp != "" && strings.HasPrefix(temp, "temp/"+s.temp+"/")
 }
 
-// sendRetained gives the retained messages that match to a new subscription. Groups get none: no
-// member could know which of them is meant. [MQTT-4.8.2 non-normative]
-func (a *attachment) sendRetained(ctx context.Context) error {
-	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
-		return nil
-	}
-	v, b := a.s.v, a.s.b
-	v.retaining.wait(ctx)
-	err := b.eng.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
-		m := b.message(em)
-		if !destination.Match(a.sub.Load().Filter, m.Destination) || m.expired(timeNow()) || !a.wants(m, nil) {
-			return true
-		}
-		if a.entry != nil {
-			a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true})
-			a.s.writer.kick()
-			return !a.s.closed.Load()
-		}
-		c := m.Clone()
-		c.fromRetained = true
-		if a.bound.q.Reserve(c.size(), uint8(c.Priority.Level())) == nil {
-			bytes := c.size()
-			b.eng.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c, a.bound.stored()),
-			}}}, func(err error) {
-				if err != nil {
-					a.bound.q.Unreserve(bytes)
-				}
-			})
-		}
-		return !a.s.closed.Load()
-	})
-	if err != nil {
-		return fmt.Errorf("retained messages of %s: %w", a.sub.Load().Filter, engineErr(err))
-	}
-	return nil
-}
-
 // Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
 // stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
 // no such subscription. No delivery for it starts after it returned; some may be under way.
