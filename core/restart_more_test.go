@@ -390,3 +390,31 @@ func TestRestartUnreadableHead(t *testing.T) {
 		}
 	})
 }
+
+// The queue of a group is not deleted under a member whose session is kept, before a restart and after it.
+func TestRestartGroupThatIsAwaited(t *testing.T) {
+	inBoth(t, func(t *testing.T, w *reborn, again func(time.Duration)) {
+		a, b := w.client("a"), w.client("b")
+		w.sub(a, "topic/a", durable, group("g"))
+		w.sub(b, "topic/a", durable, group("g"))
+		a.Gone()
+		for i := range 2 {
+			w.ok(b.Unsubscribe(w.ctx, "topic/a"))
+			if err := b.DeleteGroup(w.ctx, "g", "topic/a"); !errors.Is(err, core.ErrInUse) {
+				t.Errorf("round %d: delete a group that somebody will come back to: %v", i, err)
+			}
+			if i == 0 {
+				again(time.Minute)
+				b = w.client("b")
+				w.sub(b, "topic/a", durable, group("g"))
+			}
+		}
+		w.sleep(2 * time.Hour)
+		w.disk.Sync(syncing)
+		start := time.Now()
+		w.ok(b.DeleteGroup(w.ctx, "g", "topic/a"))
+		if took := time.Since(start); took != syncing {
+			t.Errorf("it took %v", took)
+		}
+	})
+}

@@ -117,7 +117,19 @@ func (st *state) subscription(id string) (Subscription, bool) {
 	return sub, ok
 }
 
-// begin makes the state that of a connected session. fresh: nothing is left of an earlier one.
+// awaits reports whether the session, while it is away, is a durable member of a group.
+func (st *state) awaits(group, filter string) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, sub := range st.subs {
+		if st.session == nil && sub.Durable && sub.Group == group && sub.Filter == filter {
+			return true
+		}
+	}
+	return false
+}
+
+// begin makes the state that of a connected session: a new one, or what an earlier one has left. false: it has ended.
 func (st *state) begin(s *Session, l *Login, expiry time.Duration) (subs []Subscription, ok bool) {
 	st.stopTimers()
 	st.saving.Lock()

@@ -271,8 +271,8 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 	return err
 }
 
-// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, ErrNotFound when
-// there is none.
+// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, those included that are away and
+// whose session is kept; ErrNotFound when there is none.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	bq := s.v.find(s.v.groupLog(group, filter))
 	if bq == nil {
@@ -281,10 +281,22 @@ func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	bq.mu.Lock()
 	members := bq.members
 	bq.mu.Unlock()
-	if members > 0 {
+	if members > 0 || s.v.awaited(group, filter) {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrInUse)
 	}
 	return s.v.remove(ctx, bq)
+}
+
+// awaited reports whether a session that is kept will come back to a group.
+func (v *vhost) awaited(group, filter string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, st := range v.kept {
+		if st.awaits(group, filter) {
+			return true
+		}
+	}
+	return false
 }
 
 // removeLog deletes a queue by id, if it is there.
