@@ -37,7 +37,6 @@ type fate struct {
 	confirmed, refused bool // by done of Publish or Commit; neither: nobody knows
 	handed             int  // lives + 1 in which it was handed out last; 0: never
 	settled            bool // done of Settle was called
-	settling           bool // Settle was called
 }
 
 func (h *history) fate(id string) *fate {
