@@ -73,6 +73,32 @@ func (r *retaining) wait(ctx context.Context) {
 	}
 }
 
+// catchUp keeps what is retained from reaching a new subscription behind what has replaced it: the subscription
+// would take the old message for the state of the topic. Publishers note their topic before they hand over.
+type catchUp struct {
+	mu    sync.Mutex
+	newer map[string]struct{} // topics whose retained message was replaced meanwhile
+}
+
+func (c *catchUp) note(topic string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.newer == nil {
+		c.newer = make(map[string]struct{})
+	}
+	c.newer[topic] = struct{}{}
+}
+
+// unlessNewer runs hand, which hands over what is retained for topic, unless something newer is on its way already;
+// what comes meanwhile comes behind it.
+func (c *catchUp) unlessNewer(topic string, hand func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, newer := c.newer[topic]; !newer {
+		hand()
+	}
+}
+
 // mayRetain refuses a retained message of a new topic when there are too many.
 func (v *vhost) mayRetain(ctx context.Context, m *Message) error {
 	r := v.b.eng.Retained()
@@ -98,7 +124,13 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
 		return nil
 	}
-	v, b := a.s.v, a.s.b
+	v, b, e := a.s.v, a.s.b, a.entry
+	if e == nil {
+		e = a.bound.entry
+	}
+	newer := new(catchUp)
+	e.catching.Store(newer) // before the wait: who publishes from now on notes it, who has begun is waited for
+	defer e.catching.Store(nil)
 	v.retaining.wait(ctx)
 	err := b.eng.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
 		m := b.message(em)
@@ -106,11 +138,10 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 			return true
 		}
 		if a.entry != nil {
-			a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true})
-			a.s.writer.kick()
-			return !a.s.closed.Load()
+			a.offerRetained(m, newer)
+		} else {
+			newer.unlessNewer(m.Destination, func() { a.appendRetained(m) })
 		}
-		a.enqueueRetained(m)
 		return !a.s.closed.Load()
 	})
 	if err == nil && b.durable && a.bound != nil && !a.bound.volatile() {
@@ -122,16 +153,27 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 	return nil
 }
 
-// enqueueRetained appends a copy of a retained message to the subscription's queue.
-func (a *attachment) enqueueRetained(m *Message) {
+// offerRetained hands m to a direct subscription.
+func (a *attachment) offerRetained(m *Message, newer *catchUp) {
+	dropped, ok := 0, true
+	newer.unlessNewer(m.Destination, func() {
+		d := Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true}
+		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
+	})
+	a.s.offered(dropped, ok)
+	a.s.writer.kick()
+}
+
+// appendRetained puts a copy of m into the queue of the subscription.
+func (a *attachment) appendRetained(m *Message) {
 	c := m.Clone()
 	c.fromRetained = true
-	if a.bound.q.Reserve(c.size(), uint8(c.Priority.Level())) != nil {
+	bytes := c.size()
+	if a.bound.q.Reserve(bytes, uint8(c.Priority.Level())) != nil {
 		return
 	}
-	bytes, b := c.size(), a.s.b
-	b.eng.Commit(&engine.Batch{Relaxed: !m.Persistent, Ops: []engine.Op{{
-		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c, a.bound.stored()),
+	a.s.b.eng.Commit(&engine.Batch{Relaxed: !m.Persistent, Ops: []engine.Op{{
+		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: a.s.b.record(c, a.bound.stored()),
 	}}}, func(err error) {
 		if err != nil {
 			a.bound.q.Unreserve(bytes)

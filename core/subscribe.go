@@ -48,6 +48,9 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 			return fmt.Errorf("selector: %w: %w", ErrInvalid, err)
 		}
 		a.selector = sel
+		if err := s.afford(a); err != nil {
+			return err
+		}
 	}
 	old, err := s.replaceable(sub)
 	if err != nil {
@@ -92,6 +95,31 @@ func (s *Session) keep(ctx context.Context, a *attachment) error {
 		_ = s.unsubscribe(context.WithoutCancel(ctx), sub.ID)
 	}
 	return err
+}
+
+// mostEffort is how many operations the selectors of one session may have. Every publisher whose messages they are
+// asked about pays for them: 10,000 large ones would take tens of milliseconds for each message.
+const mostEffort = 50_000
+
+// afford counts the selector of a among those of the session, if it is not too much.
+func (s *Session) afford(a *attachment) error {
+	cost := a.selector.Cost()
+	if s.effort += cost; s.effort <= mostEffort {
+		return nil
+	}
+	s.effort = cost // subscriptions may have ended since
+	s.mu.Lock()
+	for id, other := range s.subs {
+		if other.selector != nil && id != a.sub.Load().ID {
+			s.effort += other.selector.Cost()
+		}
+	}
+	s.mu.Unlock()
+	if s.effort > mostEffort {
+		s.effort -= cost
+		return fmt.Errorf("selectors of more than %d operations in one session: %w", mostEffort, ErrLimit)
+	}
+	return nil
 }
 
 // start attaches a, in the place of old, and makes it the session's.
