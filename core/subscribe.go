@@ -271,66 +271,6 @@ func (s *Session) owns(temp string) bool {
 	return s.temp != "" && strings.HasPrefix(temp, "temp/"+s.temp+"/")
 }
 
-// sendRetained gives the retained messages that match to a new subscription. Groups get none: no
-// member could know which of them is meant. [MQTT-4.8.2 non-normative]
-func (a *attachment) sendRetained(ctx context.Context) error {
-	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
-		return nil
-	}
-	v, b, e := a.s.v, a.s.b, a.entry
-	if e == nil {
-		e = a.bound.entry
-	}
-	newer := new(catchUp)
-	e.catching.Store(newer) // before the wait: who publishes from now on notes it, who has begun is waited for
-	defer e.catching.Store(nil)
-	v.retaining.wait(ctx)
-	err := b.eng.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
-		m := b.message(em)
-		if !destination.Match(a.sub.Load().Filter, m.Destination) || m.expired(timeNow()) || !a.wants(m, nil) {
-			return true
-		}
-		if a.entry != nil {
-			a.offerRetained(m, newer)
-		} else {
-			newer.unlessNewer(m.Destination, func() { a.appendRetained(m) })
-		}
-		return !a.s.closed.Load()
-	})
-	if err != nil {
-		return fmt.Errorf("retained messages of %s: %w", a.sub.Load().Filter, engineErr(err))
-	}
-	return nil
-}
-
-// offerRetained hands m to a direct subscription.
-func (a *attachment) offerRetained(m *Message, newer *catchUp) {
-	dropped, ok := 0, true
-	newer.unlessNewer(m.Destination, func() {
-		d := Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true}
-		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
-	})
-	a.s.offered(dropped, ok)
-	a.s.writer.kick()
-}
-
-// appendRetained puts a copy of m into the queue of the subscription.
-func (a *attachment) appendRetained(m *Message) {
-	c := m.Clone()
-	c.fromRetained = true
-	bytes := c.size()
-	if a.bound.q.Reserve(bytes, uint8(c.Priority.Level())) != nil {
-		return
-	}
-	a.s.b.eng.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: a.s.b.record(c, a.bound.stored()),
-	}}}, func(err error) {
-		if err != nil {
-			a.bound.q.Unreserve(bytes)
-		}
-	})
-}
-
 // Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
 // stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
 // no such subscription. No delivery for it starts after it returned; some may be under way.
@@ -359,8 +299,8 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 	return err
 }
 
-// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, ErrNotFound when
-// there is none.
+// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, those included that are away and
+// whose session is kept; ErrNotFound when there is none.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	bq := s.v.find(s.v.groupLog(group, filter))
 	if bq == nil {
@@ -369,10 +309,22 @@ func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	bq.mu.Lock()
 	members := bq.members
 	bq.mu.Unlock()
-	if members > 0 {
+	if members > 0 || s.v.awaited(group, filter) {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrInUse)
 	}
 	return s.v.remove(ctx, bq)
+}
+
+// awaited reports whether a session that is kept will come back to a group.
+func (v *vhost) awaited(group, filter string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, st := range v.kept {
+		if st.awaits(group, filter) {
+			return true
+		}
+	}
+	return false
 }
 
 // removeLog deletes a queue by id, if it is there.
