@@ -14,13 +14,14 @@ import (
 // shareFrom is how large a body is at least that several logs share; less is copied.
 const shareFrom = 256
 
-// When the store is told of what is settled: after so many bytes, or less when nothing is left, and not for a few
-// records.
-const (
-	trimBytes   = 16 << 20
-	trimLast    = 1 << 20
-	trimRecords = 256
-)
+// trimRule says when the store is told of what is settled: after so many bytes, or less when nothing is left, and not
+// for a few records.
+type trimRule struct {
+	bytes, last int
+	records     engine.Seq
+}
+
+var defaultTrims = trimRule{bytes: 16 << 20, last: 1 << 20, records: 256}
 
 // check finds what would make a batch fail, before anything of it is applied.
 func (c *committer) check(b *engine.Batch) error {
@@ -41,10 +42,16 @@ func (c *committer) check(b *engine.Batch) error {
 				return fmt.Errorf("%s of %s/%s: %w", verb(op.Kind), op.Bucket, op.Key, engine.ErrConflict)
 			}
 		case engine.Append:
+			if len(op.Logs) == 0 {
+				break
+			}
+			if op.Msg == nil {
+				return fmt.Errorf("append nothing: %w", engine.ErrScope)
+			}
 			if len(op.Msg.Body) > maxBody {
 				return fmt.Errorf("append %d bytes, %d are permitted: %w", len(op.Msg.Body), maxBody, engine.ErrScope)
 			}
-			grows = grows || len(op.Logs) > 0
+			grows = true
 		case engine.Retain:
 			grows = grows || op.Msg != nil
 		default:
@@ -89,6 +96,9 @@ func (c *committer) apply(g *group, op *engine.Op) error {
 // append adds a record to each log, or a reference if that is smaller.
 func (c *committer) append(g *group, op *engine.Op) error {
 	m := op.Msg
+	if len(op.Logs) == 0 {
+		return nil
+	}
 	var body uint64
 	if len(op.Logs) > 1 && len(m.Body)+len(m.Header) >= shareFrom {
 		c.e.bodies++
@@ -315,11 +325,12 @@ func (c *committer) remove(g *group, l *log, a *area, x holding) error {
 // than for single deletions.
 func (c *committer) trim(g *group, l *log, a *area, size int) error {
 	a.garbage += size
-	if a.no == laterArea || a.garbage < trimBytes && (a.count > 0 || a.garbage < trimLast) {
+	rule := &c.e.trims
+	if a.no == laterArea || a.garbage < rule.bytes && (a.count > 0 || a.garbage < rule.last) {
 		return nil
 	}
 	from, to := a.trimmed, a.first()
-	if to-from < trimRecords {
+	if to-from < rule.records {
 		return nil
 	}
 	a.trimmed, a.garbage = to, 0

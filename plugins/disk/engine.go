@@ -32,6 +32,7 @@ type Engine struct {
 	fs    vfs.FS
 	db    *pebble.DB
 	store *store
+	trims trimRule
 
 	committer committer
 	state     state
@@ -42,6 +43,10 @@ type Engine struct {
 
 	// The committer's own: the last that were given.
 	nums, bodies uint64
+
+	// reads is held for reading while the store is read, so that it is not closed meanwhile.
+	reads sync.RWMutex
+	gone  bool // it is closed; reads is held for it
 
 	mu     sync.RWMutex // of what follows
 	logs   map[engine.LogID]*log
@@ -58,7 +63,7 @@ func openOn(cfg Config, logger *slog.Logger, fs vfs.FS, tune func(*pebble.Option
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, log: logger, logs: make(map[engine.LogID]*log)}
+	e := &Engine{cfg: cfg, log: logger, trims: defaultTrims, logs: make(map[engine.LogID]*log)}
 	e.failing.init()
 	e.fs = named(fs)
 	e.retained.e = e
@@ -151,7 +156,8 @@ func (*Engine) Caps() engine.Caps {
 	return engine.Caps{Durable: true, AtomicOps: atomicOps, AtomicLogs: true, AtomicAcks: true, MaxBody: maxBody}
 }
 
-// Commit implements engine.Engine.
+// Commit implements engine.Engine. A relaxed batch waits for no sync of its own, only for that of batches that came
+// with it or before.
 func (e *Engine) Commit(b *engine.Batch, done func(error)) {
 	e.committer.add(commit{batch: b, done: done})
 }
@@ -163,9 +169,12 @@ func (e *Engine) Open(ctx context.Context, id engine.LogID, o engine.LogOptions)
 	}
 	own := &owned{o: o, lost: make(chan struct{})}
 	err := e.committer.do(false, func(g *group) error {
-		l, err := e.committer.log(g, id)
-		if err != nil {
-			return err
+		l := e.lookup(id)
+		if l == nil {
+			var err error
+			if l, err = e.committer.log(g, id); err != nil {
+				return &storeError{err}
+			}
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -175,8 +184,8 @@ func (e *Engine) Open(ctx context.Context, id engine.LogID, o engine.LogOptions)
 		own.l = l
 		l.own(own)
 		if a := l.find(laterArea); a != nil && a.count > 0 {
-			_, own.later.next, err = e.dueRecords(l.num, own.later.after, 0, l.end)
-			if err != nil {
+			var err error
+			if _, own.later.next, err = e.dueRecords(l.num, own.later.after, 0, l.end); err != nil {
 				return &storeError{err}
 			}
 			own.schedule()
@@ -234,11 +243,14 @@ func (e *Engine) Retained() engine.Retained { return &e.retained }
 // Cluster implements engine.Engine: there is none.
 func (*Engine) Cluster() engine.Cluster { return nil }
 
-// closing reports whether Close was called.
-func (e *Engine) closing() bool {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.closed
+// use begins to read the store. Without an error, e.reads.RUnlock ends it.
+func (e *Engine) use() error {
+	e.reads.RLock()
+	if e.gone {
+		e.reads.RUnlock()
+		return fmt.Errorf("read: %w: %w", errClosed, engine.ErrUnavailable)
+	}
+	return nil
 }
 
 // Close implements engine.Engine. An engine that has failed leaves the store as it is, for the next start.
@@ -256,14 +268,18 @@ func (e *Engine) Close(context.Context) error {
 	clear(e.logs)
 	e.mu.Unlock()
 	err := e.failure()
+	if e.hung() { // so may those who read
+		e.failing.end()
+		e.store.leave()
+		return fmt.Errorf("close: %w", err)
+	}
+	e.reads.Lock()
+	e.gone = true
+	e.reads.Unlock()
 	if err == nil {
 		return e.store.close(true)
 	}
 	e.failing.end()
-	if e.hung() {
-		e.store.leave()
-		return fmt.Errorf("close: %w", err)
-	}
 	return errors.Join(fmt.Errorf("close: %w", err), e.store.close(false))
 }
 

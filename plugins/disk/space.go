@@ -20,11 +20,10 @@ var _ engine.Sized = (*Engine)(nil)
 
 // Usage implements engine.Sized.
 func (e *Engine) Usage() engine.Usage {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.closed {
+	if e.use() != nil {
 		return engine.Usage{}
 	}
+	defer e.reads.RUnlock()
 	u := engine.Usage{Bytes: e.db.Metrics().DiskSpaceUsage()}
 	if d, err := e.fs.GetDiskUsage(e.cfg.Dir); err == nil {
 		u.Free = d.AvailBytes
