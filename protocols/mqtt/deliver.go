@@ -18,6 +18,7 @@ type batch struct {
 	size    int
 	scratch []byte   // first bytes, packet identifiers, properties: what is not shared
 	tags    []uint64 // to be settled when the batch is written
+	over    over     // of what the client was finished with before: to be settled in any case
 	ids     []uint32
 	kept    []core.Value // to be safe before it is
 }
@@ -32,6 +33,7 @@ func (b *batch) release() {
 	clear(b.parts)
 	clear(b.kept)
 	b.parts, b.size, b.scratch, b.tags, b.kept = b.parts[:0], 0, b.scratch[:0], b.tags[:0], b.kept[:0]
+	b.over.reset()
 	batches.Put(b)
 }
 
@@ -54,17 +56,18 @@ func (p *peer) deliver(ds []core.Delivery) (err error) {
 	defer b.release()
 	for i := 0; i < len(ds); {
 		i += p.put(b, ds[i:])
-		if b.size >= gather {
-			if err := p.send(b); err != nil {
-				return err
-			}
+		if err == nil && b.size >= gather {
+			err = p.send(b)
 		}
 	}
-	if err := p.send(b); err != nil {
-		return err
+	if err == nil {
+		err = p.send(b)
 	}
-	p.accept(b.tags)
-	return nil
+	p.settleOver(&b.over)
+	if err == nil {
+		p.accept(b.tags)
+	}
+	return err
 }
 
 func (p *peer) send(b *batch) error {
@@ -172,7 +175,7 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 	id, qos, what := p.out.claim(d, sub, qos)
 	switch what {
 	case settle:
-		b.tags = append(b.tags, d.Tag)
+		b.over.add(d.Tag, id, qos)
 		return
 	case skip:
 		return

@@ -143,7 +143,7 @@ func (f *inflight) released() []uint16 {
 	defer f.mu.Unlock()
 	var ids []uint16
 	for id, e := range f.open {
-		if e.released {
+		if e.released && !e.done {
 			ids = append(ids, id)
 		}
 	}
@@ -257,17 +257,19 @@ func (p *peer) pubcomp(pk *packets.Packet) {
 
 // complete settles a delivery that the client has answered.
 func (p *peer) complete(id uint16, e outbound, code byte) {
-	if p.durable && e.qos == 2 {
-		p.session.Put(idKey(keyOut, id), nil)
-	}
-	if e.tag == 0 {
+	if e.tag == 0 { // nothing to settle, or nothing yet: the core has not delivered it to this connection
+		if p.durable && e.qos == 2 && e.done {
+			p.session.Put(idKey(keyOut, id), e.bytes())
+		} else if p.durable && e.qos == 2 {
+			p.session.Put(idKey(keyOut, id), nil)
+		}
 		return
 	}
 	if code < codeUnspecified || !e.sub.shared {
 		if code >= codeUnspecified {
 			p.proto.broker.Dropped(errRefused, 1)
 		}
-		if p.acked = append(p.acked, e.tag); len(p.acked) >= ackBatch {
+		if p.acked.add(e.tag, id, e.qos); len(p.acked.tags) >= ackBatch {
 			p.settleAcked()
 		}
 		return
@@ -278,6 +280,36 @@ func (p *peer) complete(id uint16, e outbound, code byte) {
 		outcome = core.Rejected
 	}
 	_ = p.session.Settle(p.ctx, outcome, nil, e.tag) // unknown: the subscription has ended meanwhile
+	if p.durable && e.qos == 2 {
+		p.session.Put(idKey(keyOut, id), nil)
+	}
+}
+
+// over is what the client is finished with.
+type over struct {
+	tags []uint64
+	ids  []uint16 // of QoS 2
+}
+
+func (o *over) add(tag uint64, id uint16, qos byte) {
+	o.tags = append(o.tags, tag)
+	if qos == 2 {
+		o.ids = append(o.ids, id)
+	}
+}
+
+func (o *over) reset() { o.tags, o.ids = o.tags[:0], o.ids[:0] }
+
+// settleOver settles, and then forgets the handshakes of QoS 2: what a crash leaves must not be a message without its
+// handshake, which the client would take for a new one.
+func (p *peer) settleOver(o *over) {
+	p.accept(o.tags)
+	if p.durable {
+		for _, id := range o.ids {
+			p.session.Put(idKey(keyOut, id), nil)
+		}
+	}
+	o.reset()
 }
 
 // ackBatch is how many acknowledgements are settled in one go at most.

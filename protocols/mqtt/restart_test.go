@@ -9,6 +9,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/coretest"
+	"github.com/wyemq/wye/core/protocoltest"
 	"github.com/wyemq/wye/protocols/mqtt"
 )
 
@@ -105,6 +106,39 @@ func TestRestartInbound(t *testing.T) {
 			t.Errorf("got %s", seen)
 		}
 		sub.nothing()
+	})
+}
+
+// What a client completes before the message is delivered to its new connection is over, also if the connection is gone
+// before anything can be written.
+func TestRestartCompleted(t *testing.T) {
+	inPhoenix(t, func(t *testing.T, s *phoenix, again func()) {
+		c := s.client(kept("c"))
+		c.subscribe("a", 2)
+		s.client(hello{}).publish("a", 2, 1, "done")
+		m := c.message()
+		c.ack(tPUBREC, m.id)
+		c.want(tPUBREL, 0, byte(m.id))
+		for range 20 { // it may also be delivered first
+			c.peer.Abort()
+			<-c.peer.Done()
+			c = s.dial(protocoltest.PipeOptions{})
+			c.write(kept("c").packet(), packet(tPUBCOMP, u16(m.id)))
+			c.peer.Abort()
+			<-c.peer.Done()
+			synctest.Wait()
+			c = s.client(kept("c"))
+			c.nothing()
+			s.client(hello{}).publish("a", 2, 1, "done")
+			m = c.message()
+			c.ack(tPUBREC, m.id)
+			c.want(tPUBREL, 0, byte(m.id))
+		}
+		again()
+		c = s.client(kept("c"))
+		c.want(tPUBREL, 0, byte(m.id))
+		c.ack(tPUBCOMP, m.id)
+		c.nothing()
 	})
 }
 

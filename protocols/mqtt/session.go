@@ -38,8 +38,8 @@ type peer struct {
 
 	subs    map[string]*subscription
 	aliases map[uint16]string
-	acked   []uint64 // tags that are accepted, to be settled in one go
-	dirty   bool     // something was written since the last flush
+	acked   over // what is acknowledged, to be settled in one go
+	dirty   bool // something was written since the last flush
 	// answered says the same of what was written while Publish ran.
 	answered   atomic.Bool
 	publishing atomic.Bool
@@ -133,6 +133,7 @@ func (p *peer) keep() {
 	if !p.connected {
 		return
 	}
+	p.settleAcked()
 	if tags := p.out.given(); len(tags) > 0 {
 		p.accept(tags)
 	}
@@ -157,8 +158,7 @@ func (p *peer) accept(tags []uint64) {
 
 // settleAcked settles what was acknowledged since the last time.
 func (p *peer) settleAcked() {
-	if len(p.acked) > 0 {
-		p.accept(p.acked)
-		p.acked = p.acked[:0]
+	if len(p.acked.tags) > 0 {
+		p.settleOver(&p.acked)
 	}
 }
