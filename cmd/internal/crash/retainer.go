@@ -66,7 +66,7 @@ func (a *overSTOMP) serve(ctx context.Context, l *link) error {
 type overMQTT struct{ retainer }
 
 func (a *overMQTT) serve(ctx context.Context, l *link) error {
-	c, err := dialMQTT(ctx, l.p.addr, a.title, true)
+	c, err := dialMQTT(ctx, l.p.addr, login{id: a.title, level: 4, clean: true})
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ type mqttReader struct{ reader }
 func (a *mqttReader) serve(ctx context.Context, l *link) error { return a.read(ctx, l, a.ask) }
 
 func (a *mqttReader) ask(ctx context.Context, l *link) error {
-	c, err := dialMQTT(ctx, l.p.addr, a.title, true)
+	c, err := dialMQTT(ctx, l.p.addr, login{id: a.title, level: 4, clean: true})
 	if err != nil {
 		return err
 	}
