@@ -80,9 +80,14 @@ func (s *subscribing) handle(p *packet) error {
 	case pPublish:
 		return s.publish(p)
 	case pPubrel:
-		if in := s.incoming[p.id]; in != nil && in.settled {
+		// In a group, QoS 2 is at least once: after a crash the message goes to another member, and PUBREL says no more than
+		// that this one may forget it.
+		in := s.incoming[p.id]
+		switch {
+		case in == nil || strings.HasPrefix(s.filter, "$"):
+		case in.settled:
 			s.l.add(Event{Kind: SettleConfirmed, Delivery: in.at})
-		} else if in != nil && !strings.HasPrefix(s.filter, "$") { // else it was given to another consumer
+		default:
 			s.l.add(Event{Kind: Fault, Message: in.message, Text: "PUBREL of what was not received"})
 		}
 		delete(s.incoming, p.id)
