@@ -217,7 +217,7 @@ func (b *Broker) comeBack(sessions []*state) {
 		}
 		over := st.ended(now)
 		if crashed && !over {
-			st.tell(st.save(), false)
+			st.tell(st.save())
 		}
 		st.mu.Unlock()
 		st.saving.Unlock()

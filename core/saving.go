@@ -111,12 +111,13 @@ func (st *state) erase() (ops []engine.Op) {
 	return ops
 }
 
-// tell commits ops, and nobody waits for that. The caller holds saving.
-func (st *state) tell(ops []engine.Op, relaxed bool) {
+// tell commits ops, and nobody waits for that. The will of a session that is not kept is not worth a sync. The caller holds
+// saving.
+func (st *state) tell(ops []engine.Op) {
 	if len(ops) == 0 {
 		return
 	}
-	st.v.b.eng.Commit(&engine.Batch{Ops: ops, Relaxed: relaxed}, func(err error) {
+	st.v.b.eng.Commit(&engine.Batch{Ops: ops, Relaxed: !st.whole}, func(err error) {
 		if err != nil && !errors.Is(err, engine.ErrUnavailable) {
 			st.v.b.log.Error("session not stored", "client", st.client, "error", err)
 		}

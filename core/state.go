@@ -117,7 +117,19 @@ func (st *state) subscription(id string) (Subscription, bool) {
 	return sub, ok
 }
 
-// begin makes the state that of a connected session. fresh: nothing is left of an earlier one.
+// awaits reports whether the session, while it is away, is a durable member of a group.
+func (st *state) awaits(group, filter string) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, sub := range st.subs {
+		if st.session == nil && sub.Durable && sub.Group == group && sub.Filter == filter {
+			return true
+		}
+	}
+	return false
+}
+
+// begin makes the state that of a connected session: a new one, or what an earlier one has left. false: it has ended.
 func (st *state) begin(s *Session, l *Login, expiry time.Duration) (subs []Subscription, ok bool) {
 	st.stopTimers()
 	st.saving.Lock()
@@ -133,7 +145,7 @@ func (st *state) begin(s *Session, l *Login, expiry time.Duration) (subs []Subsc
 	for _, sub := range st.subs {
 		subs = append(subs, sub)
 	}
-	st.tell(st.save(), expiry <= 0)
+	st.tell(st.save())
 	return subs, true
 }
 
@@ -151,7 +163,7 @@ func (st *state) setExpiry(d time.Duration) {
 		return
 	}
 	st.expiry = d
-	st.tell(st.save(), false)
+	st.tell(st.save())
 }
 
 // dropWill forgets the will. The engine hears of it at once: the client has been promised that nobody will.
@@ -162,7 +174,7 @@ func (st *state) dropWill() {
 	defer st.mu.Unlock()
 	if st.will != nil {
 		st.will = nil
-		st.tell(st.save(), st.expiry <= 0)
+		st.tell(st.save())
 	}
 }
 
@@ -184,7 +196,7 @@ func (st *state) leave() {
 	st.session, st.left = nil, timeNow()
 	over := st.expiry <= 0
 	if !over {
-		st.tell(st.save(), false)
+		st.tell(st.save())
 	}
 	st.mu.Unlock()
 	st.saving.Unlock()
@@ -265,7 +277,7 @@ func (st *state) end() {
 	if will != nil {
 		st.publish(will, ops)
 	} else {
-		st.tell(ops, st.expiry <= 0)
+		st.tell(ops)
 	}
 	st.saving.Unlock()
 	st.stopTimers()

@@ -48,6 +48,9 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 			return fmt.Errorf("selector: %w: %w", ErrInvalid, err)
 		}
 		a.selector = sel
+		if err := s.afford(a); err != nil {
+			return err
+		}
 	}
 	old, err := s.replaceable(sub)
 	if err != nil {
@@ -92,6 +95,31 @@ func (s *Session) keep(ctx context.Context, a *attachment) error {
 		_ = s.unsubscribe(context.WithoutCancel(ctx), sub.ID)
 	}
 	return err
+}
+
+// mostEffort is how many operations the selectors of one session may have. Every publisher whose messages they are
+// asked about pays for them: 10,000 large ones would take tens of milliseconds for each message.
+const mostEffort = 50_000
+
+// afford counts the selector of a among those of the session, if it is not too much.
+func (s *Session) afford(a *attachment) error {
+	cost := a.selector.Cost()
+	if s.effort += cost; s.effort <= mostEffort {
+		return nil
+	}
+	s.effort = cost // subscriptions may have ended since
+	s.mu.Lock()
+	for id, other := range s.subs {
+		if other.selector != nil && id != a.sub.Load().ID {
+			s.effort += other.selector.Cost()
+		}
+	}
+	s.mu.Unlock()
+	if s.effort > mostEffort {
+		s.effort -= cost
+		return fmt.Errorf("selectors of more than %d operations in one session: %w", mostEffort, ErrLimit)
+	}
+	return nil
 }
 
 // start attaches a, in the place of old, and makes it the session's.
@@ -243,44 +271,6 @@ func (s *Session) owns(temp string) bool {
 	return s.temp != "" && strings.HasPrefix(temp, "temp/"+s.temp+"/")
 }
 
-// sendRetained gives the retained messages that match to a new subscription. Groups get none: no
-// member could know which of them is meant. [MQTT-4.8.2 non-normative]
-func (a *attachment) sendRetained(ctx context.Context) error {
-	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
-		return nil
-	}
-	v, b := a.s.v, a.s.b
-	v.retaining.wait(ctx)
-	err := b.eng.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
-		m := b.message(em)
-		if !destination.Match(a.sub.Load().Filter, m.Destination) || m.expired(timeNow()) || !a.wants(m, nil) {
-			return true
-		}
-		if a.entry != nil {
-			a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true})
-			a.s.writer.kick()
-			return !a.s.closed.Load()
-		}
-		c := m.Clone()
-		c.fromRetained = true
-		if a.bound.q.Reserve(c.size(), uint8(c.Priority.Level())) == nil {
-			bytes := c.size()
-			b.eng.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c, a.bound.stored()),
-			}}}, func(err error) {
-				if err != nil {
-					a.bound.q.Unreserve(bytes)
-				}
-			})
-		}
-		return !a.s.closed.Load()
-	})
-	if err != nil {
-		return fmt.Errorf("retained messages of %s: %w", a.sub.Load().Filter, engineErr(err))
-	}
-	return nil
-}
-
 // Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
 // stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
 // no such subscription. No delivery for it starts after it returned; some may be under way.
@@ -309,8 +299,8 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 	return err
 }
 
-// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, ErrNotFound when
-// there is none.
+// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, those included that are away and
+// whose session is kept; ErrNotFound when there is none.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	bq := s.v.find(s.v.groupLog(group, filter))
 	if bq == nil {
@@ -319,10 +309,22 @@ func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	bq.mu.Lock()
 	members := bq.members
 	bq.mu.Unlock()
-	if members > 0 {
+	if members > 0 || s.v.awaited(group, filter) {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrInUse)
 	}
 	return s.v.remove(ctx, bq)
+}
+
+// awaited reports whether a session that is kept will come back to a group.
+func (v *vhost) awaited(group, filter string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, st := range v.kept {
+		if st.awaits(group, filter) {
+			return true
+		}
+	}
+	return false
 }
 
 // removeLog deletes a queue by id, if it is there.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wyemq/wye/core/destination"
 	"github.com/wyemq/wye/core/engine"
@@ -36,6 +37,8 @@ type vhost struct {
 type entry struct {
 	direct *attachment
 	queue  *boundQueue
+
+	catching atomic.Pointer[catchUp] // while a subscription is told what is retained
 }
 
 func newVHost(b *Broker, name string) *vhost {
@@ -64,6 +67,9 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	}
 	if spec.owner != "" && v.temps[spec.owner] == nil {
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
+	}
+	if most := v.b.o.Limits.Queues; len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
+		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues): %w", spec.name(), most, ErrLimit)
 	}
 	bq = &boundQueue{
 		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,
@@ -125,11 +131,33 @@ func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
 	bq.mu.Lock()
 	bq.deleted = true
 	bq.mu.Unlock()
-	err := bq.q.Delete(ctx)
-	if err == nil && v.b.durable && !bq.volatile() && bq.kind != kindSession {
-		v.b.eng.Commit(&engine.Batch{Ops: []engine.Op{{Kind: engine.Delete, Bucket: bucketQueues, Key: string(tandem.Durable(bq.id))}}}, nil)
+	if err := bq.q.Delete(ctx); err != nil {
+		return engineErr(err)
 	}
-	return engineErr(err)
+	return v.undefine(ctx, bq)
+}
+
+// undefine makes the engine forget how a queue was declared, unless there is another one in its place by now.
+func (v *vhost) undefine(ctx context.Context, bq *boundQueue) error {
+	if !v.b.durable || bq.volatile() || bq.kind == kindSession {
+		return nil
+	}
+	id := tandem.Durable(bq.id)
+	done := make(chan error, 1)
+	v.mu.Lock()
+	if v.queues[bq.id] == nil && v.queues[id] == nil {
+		batch := &engine.Batch{Ops: []engine.Op{{Kind: engine.Delete, Bucket: bucketQueues, Key: string(id)}}}
+		v.b.eng.Commit(batch, func(err error) { done <- err })
+	} else {
+		done <- nil
+	}
+	v.mu.Unlock()
+	select {
+	case err := <-done:
+		return engineErr(err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // background runs fn in a goroutine that Close waits for.
