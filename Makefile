@@ -16,7 +16,7 @@ FUZZTIME      ?= 60s
 # Packages whose AllocsPerRun tests mean nothing under the race detector.
 NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help run build test race alloc lint fmt bench fuzz crash vuln tidy clients chromium clean
+.PHONY: help run build test race alloc lint fmt bench fuzz powerloss crash vuln tidy clients chromium clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -69,6 +69,9 @@ chromium:
 
 bench: ## all benchmarks; PKG=./core/... BENCH=Publish COUNT=10 choose
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) $(or $(PKG),./...)
+
+powerloss: ## cut the power of the disk engine 500 times, on a file system that forgets; CUTS=... times
+	$(GO) test ./plugins/disk -run 'PowerLoss' -count=1 -v -timeout 1h -cuts $(or $(CUTS),500)
 
 fuzz: ## every fuzz target for FUZZTIME (60s)
 	@grep -rlE '^func Fuzz' --include=*_test.go . | grep -v node_modules | sort | while read -r file; do \

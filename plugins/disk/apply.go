@@ -41,10 +41,16 @@ func (c *committer) check(b *engine.Batch) error {
 				return fmt.Errorf("%s of %s/%s: %w", verb(op.Kind), op.Bucket, op.Key, engine.ErrConflict)
 			}
 		case engine.Append:
+			if len(op.Logs) == 0 {
+				break
+			}
+			if op.Msg == nil {
+				return fmt.Errorf("append nothing: %w", engine.ErrScope)
+			}
 			if len(op.Msg.Body) > maxBody {
 				return fmt.Errorf("append %d bytes, %d are permitted: %w", len(op.Msg.Body), maxBody, engine.ErrScope)
 			}
-			grows = grows || len(op.Logs) > 0
+			grows = true
 		case engine.Retain:
 			grows = grows || op.Msg != nil
 		default:
@@ -89,6 +95,9 @@ func (c *committer) apply(g *group, op *engine.Op) error {
 // append adds a record to each log, or a reference if that is smaller.
 func (c *committer) append(g *group, op *engine.Op) error {
 	m := op.Msg
+	if len(op.Logs) == 0 {
+		return nil
+	}
 	var body uint64
 	if len(op.Logs) > 1 && len(m.Body)+len(m.Header) >= shareFrom {
 		c.e.bodies++

@@ -75,6 +75,11 @@ func (c *committer) init(e *Engine) {
 func (c *committer) add(w commit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.put(w)
+}
+
+// put is add with the mutex held.
+func (c *committer) put(w commit) {
 	w.late = c.closed
 	c.queue = append(c.queue, w)
 	if !c.running {
@@ -158,6 +163,7 @@ func (c *committer) commit(work []commit) bool {
 		c.mu.Unlock()
 		if err := c.attempt(g); err != nil {
 			c.rest(work[n:])
+			c.e.hang()
 			c.e.fail(err)
 			return false
 		}
@@ -188,7 +194,8 @@ func (c *committer) rest(work []commit) {
 	}
 }
 
-// cut returns how much of the work makes the next group.
+// cut returns how much of the work makes the next group. What is relaxed shares the sync of what is not, as the order of
+// the dones has to be kept and groups of its own cost more than they give.
 func (c *committer) cut(work []commit) int {
 	if work[0].step != nil {
 		return 1
@@ -220,6 +227,7 @@ func (c *committer) attempt(g *group) (err error) {
 			err = &panicError{err, debug.Stack()}
 		}
 	}()
+	c.e.space.looked = false
 	g.batch = c.e.db.NewBatch()
 	g.errs = make([]error, len(g.work))
 	for i := range g.work {
@@ -340,11 +348,9 @@ func (c *committer) syncLater() {
 	}
 	c.lag = time.AfterFunc(syncLag, func() {
 		c.mu.Lock()
-		closed := c.closed
-		c.lag = nil
-		c.mu.Unlock()
-		if !closed {
-			c.add(commit{step: func(*group) error { return nil }, sync: true, done: func(error) {}})
+		defer c.mu.Unlock()
+		if c.lag = nil; !c.closed {
+			c.put(commit{step: func(*group) error { return nil }, sync: true, done: func(error) {}})
 		}
 	})
 }

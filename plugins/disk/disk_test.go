@@ -1,13 +1,21 @@
 package disk_test
 
 import (
+	"flag"
 	"log/slog"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/core/enginetest"
 	"github.com/wyemq/wye/plugins/disk"
 )
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	goleak.VerifyTestMain(m)
+}
 
 func open(t testing.TB, dir string) *disk.Engine {
 	t.Helper()

@@ -43,6 +43,10 @@ type Engine struct {
 	// The committer's own: the last that were given.
 	nums, bodies uint64
 
+	// reads is held for reading while the store is read, so that it is not closed meanwhile.
+	reads sync.RWMutex
+	gone  bool // it is closed; reads is held for it
+
 	mu     sync.RWMutex // of what follows
 	logs   map[engine.LogID]*log
 	closed bool
@@ -151,7 +155,8 @@ func (*Engine) Caps() engine.Caps {
 	return engine.Caps{Durable: true, AtomicOps: atomicOps, AtomicLogs: true, AtomicAcks: true, MaxBody: maxBody}
 }
 
-// Commit implements engine.Engine.
+// Commit implements engine.Engine. A relaxed batch waits for no sync of its own, only for that of batches that came
+// with it or before.
 func (e *Engine) Commit(b *engine.Batch, done func(error)) {
 	e.committer.add(commit{batch: b, done: done})
 }
@@ -234,11 +239,14 @@ func (e *Engine) Retained() engine.Retained { return &e.retained }
 // Cluster implements engine.Engine: there is none.
 func (*Engine) Cluster() engine.Cluster { return nil }
 
-// closing reports whether Close was called.
-func (e *Engine) closing() bool {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.closed
+// use begins to read the store. Without an error, e.reads.RUnlock ends it.
+func (e *Engine) use() error {
+	e.reads.RLock()
+	if e.gone {
+		e.reads.RUnlock()
+		return fmt.Errorf("read: %w: %w", errClosed, engine.ErrUnavailable)
+	}
+	return nil
 }
 
 // Close implements engine.Engine. An engine that has failed leaves the store as it is, for the next start.
@@ -255,11 +263,20 @@ func (e *Engine) Close(context.Context) error {
 	}
 	clear(e.logs)
 	e.mu.Unlock()
-	if err := e.failure(); err != nil {
+	err := e.failure()
+	if e.hung() { // so may those who read
 		e.failing.end()
+		e.store.leave()
 		return fmt.Errorf("close: %w", err)
 	}
-	return e.store.close(true)
+	e.reads.Lock()
+	e.gone = true
+	e.reads.Unlock()
+	if err == nil {
+		return e.store.close(true)
+	}
+	e.failing.end()
+	return errors.Join(fmt.Errorf("close: %w", err), e.store.close(false))
 }
 
 // lose takes the log from its owner.

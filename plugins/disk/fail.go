@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -15,8 +16,9 @@ import (
 
 // failing is the end of an engine whose store cannot be written or read.
 type failing struct {
-	mu    sync.Mutex // of err
+	mu    sync.Mutex // of err and hangs
 	err   error
+	hangs bool          // Pebble has failed in the midst of something, and cannot be closed
 	ch    chan struct{} // closed when err is set
 	over  chan struct{} // closed by Close: what hangs may go
 	ended sync.Once
@@ -33,6 +35,20 @@ func (e *Engine) failure() error {
 	e.failing.mu.Lock()
 	defer e.failing.mu.Unlock()
 	return e.failing.err
+}
+
+// hang says that Pebble cannot be closed any more.
+func (e *Engine) hang() {
+	e.failing.mu.Lock()
+	defer e.failing.mu.Unlock()
+	e.failing.hangs = true
+}
+
+// hung reports whether Pebble cannot be closed.
+func (e *Engine) hung() bool {
+	e.failing.mu.Lock()
+	defer e.failing.mu.Unlock()
+	return e.failing.hangs
 }
 
 // fail ends the engine: nothing that is undecided is confirmed, whatever comes is refused, and Run returns. Only the
@@ -85,6 +101,8 @@ func explain(err error) error {
 	switch {
 	case pebble.IsCorruptionError(err):
 		return fmt.Errorf("the store is damaged, restore it from a copy: %w", err)
+	case errors.Is(err, os.ErrNotExist), strings.Contains(err.Error(), "size mismatch"):
+		return fmt.Errorf("the store is not whole, is it half of a copy? %w", err)
 	case strings.Contains(err.Error(), "format major version"):
 		return fmt.Errorf("the store was written by a newer version of wye: %w", err)
 	default:
@@ -116,6 +134,7 @@ func (l logger) Fatalf(format string, args ...any) {
 			err.cause = cause
 		}
 	}
+	l.e.hang()
 	l.e.fail(err)
 	<-l.e.failing.over
 	runtime.Goexit()
@@ -124,9 +143,12 @@ func (l logger) Fatalf(format string, args ...any) {
 // listener makes the engine fail when Pebble's own goroutines do.
 func (e *Engine) listener() *pebble.EventListener {
 	return &pebble.EventListener{
-		FlushEnd:        func(pebble.FlushInfo) { e.store.changed() },
-		CompactionEnd:   func(pebble.CompactionInfo) { e.store.changed() },
-		BackgroundError: func(err error) { e.fail(fmt.Errorf("write: %w", err)) },
+		FlushEnd:      func(pebble.FlushInfo) { e.store.changed() },
+		CompactionEnd: func(pebble.CompactionInfo) { e.store.changed() },
+		BackgroundError: func(err error) {
+			e.hang()
+			e.fail(fmt.Errorf("write: %w", err))
+		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			e.fail(fmt.Errorf("%s is damaged, restore the store from a copy: %w", info.Path, info.Details))
 		},

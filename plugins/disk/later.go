@@ -114,7 +114,7 @@ func (o *owned) arrivals(now time.Time) error {
 	after, end := t.after, l.end
 	t.scans = true
 	l.mu.Unlock()
-	recs, next, err := l.e.dueRecords(l.num, after, nanos(now), end)
+	recs, next, err := l.e.readDue(l.num, after, nanos(now), end)
 	l.mu.Lock()
 	late := t.fresh
 	t.scans, t.fresh = false, nil
@@ -179,6 +179,15 @@ func (e *Engine) dueRecords(num uint64, after [16]byte, now int64, end engine.Se
 		out = append(out, dueRecord{at, seq, lane})
 	}
 	return out, math.MaxInt64, nil
+}
+
+// readDue is dueRecords for others than the committer.
+func (e *Engine) readDue(num uint64, after [16]byte, now int64, end engine.Seq) ([]dueRecord, int64, error) {
+	if err := e.use(); err != nil {
+		return nil, 0, err
+	}
+	defer e.reads.RUnlock()
+	return e.dueRecords(num, after, now, end)
 }
 
 // takeDue adds records of a lane that had to wait.

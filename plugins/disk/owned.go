@@ -307,7 +307,11 @@ func (l *log) publish() (ready func()) {
 			a.tail.clear(l.e)
 			a.cursor = f.seq
 		}
-		a.tail.push(l.e, *f)
+		if l.owner.looks {
+			a.tail.push(l.e, *f)
+		} else {
+			a.tail.cut = true
+		}
 		ready = l.owner.o.Ready
 	}
 	clear(l.fresh)

@@ -28,6 +28,10 @@ type place struct {
 func (e *Engine) scan(
 	ctx context.Context, num uint64, places []place, end engine.Seq, most, maxBytes int, notes bool,
 ) (out []found, err error) {
+	if err := e.use(); err != nil {
+		return nil, err
+	}
+	defer e.reads.RUnlock()
 	its := make([]*pebble.Iterator, 0, len(places))
 	defer func() {
 		for _, it := range its {
@@ -166,6 +170,10 @@ func (e *Engine) loadNotes(num uint64, recs []found) (err error) {
 
 // fetch reads single records; those that are gone are left out.
 func (e *Engine) fetch(num uint64, a *area, seqs []engine.Seq, notes bool) (out []found, err error) {
+	if err := e.use(); err != nil {
+		return nil, err
+	}
+	defer e.reads.RUnlock()
 	for _, seq := range seqs {
 		v, closer, err := e.db.Get(appendRecordKey(nil, num, a.no, seq))
 		if errors.Is(err, pebble.ErrNotFound) {
@@ -191,6 +199,10 @@ func (e *Engine) fetch(num uint64, a *area, seqs []engine.Seq, notes bool) (out 
 
 // exists returns the first live record of an area from a number on.
 func (e *Engine) exists(num uint64, a uint8, from, end engine.Seq) (seq engine.Seq, ok bool, err error) {
+	if err := e.use(); err != nil {
+		return 0, false, err
+	}
+	defer e.reads.RUnlock()
 	it, err := e.db.NewIter(&pebble.IterOptions{
 		LowerBound: appendRecordKey(nil, num, a, from), UpperBound: appendRecordKey(nil, num, a, end),
 	})
@@ -208,8 +220,8 @@ func (e *Engine) readError(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	if errors.Is(err, pebble.ErrClosed) {
-		return fmt.Errorf("read: %w: %w", engine.ErrUnavailable, err)
+	if errors.Is(err, engine.ErrUnavailable) { // it was closed
+		return err
 	}
 	e.fail(fmt.Errorf("read: %w", err))
 	return fmt.Errorf("read: %w: %w", engine.ErrUnavailable, err)

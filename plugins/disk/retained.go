@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -89,24 +88,31 @@ func (r *retained) one(ctx context.Context, topic string, fn func(*engine.Messag
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if r.e.closing() {
-		return fmt.Errorf("match: %w", engine.ErrUnavailable)
-	}
-	v, closer, err := r.e.db.Get(appendTopic([]byte{kindTopic}, topic))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil
-	}
+	m, err := r.get(topic)
 	if err != nil {
 		return r.e.readError(err)
 	}
-	m, err := decodeMessage(v)
-	if err = errors.Join(err, closer.Close()); err != nil {
-		return r.e.readError(err)
-	}
-	if !expired(m, time.Now()) {
+	if m != nil && !expired(m, time.Now()) {
 		fn(m)
 	}
 	return nil
+}
+
+// get returns the message of a topic, or nil.
+func (r *retained) get(topic string) (*engine.Message, error) {
+	if err := r.e.use(); err != nil {
+		return nil, err
+	}
+	defer r.e.reads.RUnlock()
+	v, closer, err := r.e.db.Get(appendTopic([]byte{kindTopic}, topic))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := decodeMessage(v)
+	return m, errors.Join(err, closer.Close())
 }
 
 func expired(m *engine.Message, now time.Time) bool {
@@ -121,9 +127,10 @@ type walk struct {
 
 // chunk reads some of the messages that match, and moves on.
 func (r *retained) chunk(ctx context.Context, w *walk) (out []*engine.Message, more bool, err error) {
-	if r.e.closing() {
-		return nil, false, fmt.Errorf("match: %w", engine.ErrUnavailable)
+	if err := r.e.use(); err != nil {
+		return nil, false, err
 	}
+	defer r.e.reads.RUnlock()
 	it, err := r.e.db.NewIter(&pebble.IterOptions{LowerBound: w.at, UpperBound: w.end})
 	if err != nil {
 		return nil, false, err

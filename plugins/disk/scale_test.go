@@ -37,6 +37,9 @@ type figures struct {
 // TestScale opens large stores that were not closed, in processes of their own, and holds start and memory to what is
 // promised.
 func TestScale(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it measures time and memory")
+	}
 	for _, c := range []struct {
 		name  string
 		n     int
@@ -71,7 +74,7 @@ func TestScale(t *testing.T) {
 			child(t, c.name+"-read", n, dir, &f)
 			t.Logf("%d: %v to the first, %d MiB resident (at most %d), drained at %.0f/s; on disk %d MiB, %d when drained, %d later; stall %v",
 				n, f.First.Round(time.Millisecond), f.RSS>>20, f.Peak>>20, f.Drain, f.Disk[0]>>20, f.Disk[1]>>20, f.Disk[2]>>20, f.Stall)
-			if f.First > c.first && !raceEnabled {
+			if f.First > c.first {
 				t.Errorf("it took %v, %v is permitted", f.First, c.first)
 			}
 			c.check(t, n, f)
