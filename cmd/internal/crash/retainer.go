@@ -40,11 +40,13 @@ func (a *overSTOMP) serve(ctx context.Context, l *link) error {
 	}
 	defer c.until(ctx)()
 	for {
-		word := "set"
+		word, body := "set", []byte(nil)
 		if a.next(l) {
 			word = "remove"
+		} else {
+			body = []byte(strconv.Itoa(a.n))
 		}
-		err := c.send("SEND", []byte(strconv.Itoa(a.n)), "destination", destOf(a.topic), "retain", word, "receipt", "r")
+		err := c.send("SEND", body, "destination", destOf(a.topic), "retain", word, "receipt", "r")
 		if err != nil {
 			return err
 		}
@@ -122,10 +124,30 @@ func (a *reader) read(ctx context.Context, l *link, ask func(context.Context, *l
 	}
 }
 
+// values are the latest of the topics that were read: what is retained, or what replaces it meanwhile, which then comes
+// alone.
+type values map[string]int
+
+func (v values) note(topic string, body []byte) error {
+	if len(body) == 0 { // cleared
+		v[topic] = 0
+		return nil
+	}
+	n, err := strconv.Atoi(string(body))
+	if err == nil {
+		v[topic] = n
+		return nil
+	}
+	if topic == mark { // of another reader
+		return nil
+	}
+	return err
+}
+
 // answer notes what was retained when it was asked for.
-func (a *reader) answer(l *link, asked int, values map[string]int) {
+func (a *reader) answer(l *link, asked int, seen values) {
 	for _, t := range a.topics {
-		l.add(Event{Kind: Read, Dest: t, N: values[t], Delivery: asked})
+		l.add(Event{Kind: Read, Dest: t, N: seen[t], Delivery: asked})
 	}
 }
 
@@ -147,7 +169,7 @@ func (a *mqttReader) ask(ctx context.Context, l *link) error {
 	if err := c.subscribe(1, retainedLevel+"/+", 0); err != nil {
 		return err
 	}
-	values := make(map[string]int)
+	seen := make(values)
 	for {
 		p, err := c.read()
 		if err != nil {
@@ -161,10 +183,10 @@ func (a *mqttReader) ask(ctx context.Context, l *link) error {
 		case p.kind != pPublish:
 			return fmt.Errorf("an unexpected packet: %+v", p)
 		case p.topic == mark && string(p.payload) == a.title:
-			a.answer(l, asked, values)
+			a.answer(l, asked, seen)
 			return nil
-		case p.retained:
-			if values[p.topic], err = strconv.Atoi(string(p.payload)); err != nil {
+		default:
+			if err := seen.note(p.topic, p.payload); err != nil {
 				return err
 			}
 		}
@@ -186,7 +208,7 @@ func (a *stompReader) ask(ctx context.Context, l *link) error {
 	if err := c.send("SUBSCRIBE", nil, "id", "r", "destination", destOf(retainedLevel+"/*"), "receipt", "r"); err != nil {
 		return err
 	}
-	values := make(map[string]int)
+	seen := make(values)
 	for {
 		f, err := c.read()
 		if err != nil {
@@ -201,10 +223,10 @@ func (a *stompReader) ask(ctx context.Context, l *link) error {
 		case f.command != "MESSAGE":
 			return &refusal{f}
 		case dest == destOf(mark) && string(f.body) == a.title:
-			a.answer(l, asked, values)
+			a.answer(l, asked, seen)
 			return nil
-		case f.header["retained"] == "true":
-			if values[topicOf(dest)], err = strconv.Atoi(string(f.body)); err != nil {
+		default:
+			if err := seen.note(topicOf(dest), f.body); err != nil {
 				return err
 			}
 		}
