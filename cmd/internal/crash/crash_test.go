@@ -38,7 +38,12 @@ func TestCrash(t *testing.T) {
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
 	}
-	dir := directory(t)
+	dir := *keep
+	if dir == "" {
+		dir = directory(t)
+	} else if err := os.Mkdir(dir, 0o750); err != nil {
+		t.Fatal(err) // a store that is there already was not written by these clients
+	}
 	t.Logf("%d cycles with -seed %d", *cycles, *seed)
 	h, err := crash.Run(t.Context(), crash.Config{
 		Program: build(t, "github.com/wyemq/wye/cmd/wye"), Dir: dir, Cycles: *cycles, Seed: *seed, Quiet: 2 * time.Second,
@@ -62,15 +67,9 @@ func TestCrash(t *testing.T) {
 	report(t, dir, h, crash.Check(crash.Places(), h.Events()))
 }
 
-// directory is where everything is kept: what -keep says, else a new one, which stays if the test fails.
+// directory makes a directory that stays if the test fails.
 func directory(t *testing.T) string {
 	t.Helper()
-	if *keep != "" {
-		if err := os.Mkdir(*keep, 0o750); err != nil {
-			t.Fatal(err) // a store that is there already was not written by these clients
-		}
-		return *keep
-	}
 	dir, err := os.MkdirTemp("", "wye-crash-") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)

@@ -2,8 +2,10 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"time"
 )
@@ -129,6 +131,9 @@ func (a *reader) read(ctx context.Context, l *link, ask func(context.Context, *l
 type values map[string]int
 
 func (v values) note(topic string, body []byte) error {
+	if topic == mark { // of another reader
+		return nil
+	}
 	if len(body) == 0 { // cleared
 		v[topic] = 0
 		return nil
@@ -138,10 +143,16 @@ func (v values) note(topic string, body []byte) error {
 		v[topic] = n
 		return nil
 	}
-	if topic == mark { // of another reader
-		return nil
-	}
 	return err
+}
+
+// marked bounds what is read behind the mark: what replaces a retained message may still be on its way to the disk.
+func (a *reader) marked(c *socket, seen values) error {
+	wait := 300 * time.Millisecond
+	if len(seen) == len(a.topics) {
+		wait = 0
+	}
+	return c.nc.SetReadDeadline(time.Now().Add(wait))
 }
 
 // answer notes what was retained when it was asked for.
@@ -172,6 +183,10 @@ func (a *mqttReader) ask(ctx context.Context, l *link) error {
 	seen := make(values)
 	for {
 		p, err := c.read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			a.answer(l, asked, seen)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -183,8 +198,9 @@ func (a *mqttReader) ask(ctx context.Context, l *link) error {
 		case p.kind != pPublish:
 			return fmt.Errorf("an unexpected packet: %+v", p)
 		case p.topic == mark && string(p.payload) == a.title:
-			a.answer(l, asked, seen)
-			return nil
+			if err := a.marked(c.socket, seen); err != nil {
+				return err
+			}
 		default:
 			if err := seen.note(p.topic, p.payload); err != nil {
 				return err
@@ -211,6 +227,10 @@ func (a *stompReader) ask(ctx context.Context, l *link) error {
 	seen := make(values)
 	for {
 		f, err := c.read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			a.answer(l, asked, seen)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -223,8 +243,9 @@ func (a *stompReader) ask(ctx context.Context, l *link) error {
 		case f.command != "MESSAGE":
 			return &refusal{f}
 		case dest == destOf(mark) && string(f.body) == a.title:
-			a.answer(l, asked, seen)
-			return nil
+			if err := a.marked(c.socket, seen); err != nil {
+				return err
+			}
 		default:
 			if err := seen.note(topicOf(dest), f.body); err != nil {
 				return err

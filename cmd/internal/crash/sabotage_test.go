@@ -31,13 +31,13 @@ func TestSabotage(t *testing.T) {
 	} {
 		t.Run(c.mode, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := directory(t)
 			args := []string{"--set", "engine.kind=memory"}
 			if c.mode != "memory" {
 				args = []string{"--set", "engine.kind=sabotage", "--set", "engine.dir=" + filepath.Join(dir, "store"), "--set", "engine.mode=" + c.mode}
 			}
 			h, err := crash.Run(t.Context(), crash.Config{
-				Program: path, Args: args, Dir: dir, Cycles: 3, Seed: 1, Quiet: time.Second, Report: t.Logf,
+				Program: path, Args: args, Dir: dir, Cycles: 3, Seed: 1, Quiet: 500 * time.Millisecond, Report: t.Logf,
 			})
 			if err != nil {
 				t.Fatal(err)
