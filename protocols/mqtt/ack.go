@@ -16,7 +16,7 @@ type receipt struct {
 	id    uint16
 	qos   byte
 	ready bool
-	never bool // it is not written: the session has ended, or the connection is about to
+	never bool // the publish was not taken, and the client cannot be told: the session or the connection ends
 	code  byte
 	text  string
 }
@@ -172,8 +172,7 @@ func (rs *receipts) close(r *receipt) {
 	}
 	e, first := rs.exact[r.id]
 	switch {
-	case r.never:
-	case r.code >= codeUnspecified: // the end of it [MQTT-4.3.3-9]
+	case r.never || r.code >= codeUnspecified: // the end of it [MQTT-4.3.3-9]; one that was not taken is sent again
 		delete(rs.exact, r.id)
 		rs.open--
 		if rs.p.durable {

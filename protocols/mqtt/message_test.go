@@ -494,3 +494,30 @@ func TestMerge(t *testing.T) {
 		t.Errorf("got %x, want %x", got, want)
 	}
 }
+
+// A QoS 2 publish that a client before MQTT 5 cannot be refused is one that the broker has not received: sent again, it counts.
+func TestExactlyOnceRefused(t *testing.T) {
+	full := coretest.Queue("full", core.QueueConfig{MaxLength: 1})
+	bubble(t, setup{broker: []coretest.Option{full}}, func(t *testing.T, s *server) {
+		h := hello{id: "c", v: 4, dirty: true}
+		c := s.client(h)
+		c.publish("$queue/full", 2, 1, "one")
+		c.want(tPUBREC, 0, 1)
+		c.publish("$queue/full", 2, 2, "two")
+		<-c.peer.Done()
+		sub := s.client(hello{v: 4})
+		sub.subscribe("$queue/full", 1)
+		if m := sub.message(); m.body != "one" {
+			t.Errorf("got %+v", m)
+		} else {
+			sub.ack(tPUBACK, m.id)
+		}
+		synctest.Wait()
+		c = s.client(h)
+		c.publishFlags(2<<1|8, "$queue/full", 2, "two")
+		c.want(tPUBREC, 0, 2)
+		if m := sub.message(); m.body != "two" {
+			t.Errorf("got %+v", m)
+		}
+	})
+}
