@@ -61,6 +61,7 @@ func (w *world) consumers(ready chan<- struct{}) (all []actor, subscribers int) 
 		visitor("backlog-1", stomp("backlog-1", "backlog", individual, "", "destination", backlog)),
 		visitor("durable-3", stomp("durable-3", "durable-away", cumulative, "durable-3", "destination", news, "durable-subscription-name", "d")),
 		visitor("session-3", mqtt("session-3", "exact-away", topicOf(news), 5, 2, 10)),
+		&wanderer{title: "wanderer", r: w.random("wanderer"), place: places["wander"]},
 		&stompReader{reader{"reader-stomp", w.random("reader-stomp"), []string{retainedLevel + "/stomp", retainedLevel + "/mqtt"}}},
 		&mqttReader{reader{"reader-mqtt", w.random("reader-mqtt"), []string{retainedLevel + "/stomp", retainedLevel + "/mqtt"}}},
 	}

@@ -24,6 +24,7 @@ const (
 	out           = "/queue/out"
 	news          = "/topic/news.today"
 	backlog       = "/queue/backlog"
+	wander        = "/topic/wander"
 	retainedLevel = "retained"
 )
 
@@ -55,6 +56,7 @@ func Places() []Place {
 		{Name: "exact", From: news, QoS: 2, Sole: true},
 		{Name: "group", From: news},
 		{Name: "backlog", From: backlog},
+		{Name: "wander", From: wander, Sole: true},
 		{Name: "durable-away", From: news, Sole: true},
 		{Name: "exact-away", From: news, QoS: 2, Sole: true},
 	}
