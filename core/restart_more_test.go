@@ -166,7 +166,7 @@ func TestNoCommitsBeside(t *testing.T) {
 			t.Errorf("%d commits for 100 publishes and 100 settlements", after-before)
 		}
 	})
-	inWorld(t, func(t *testing.T, w *world) {
+	inMemory(t, func(t *testing.T, w *world) {
 		c := coretest.Connect(t, w.b, core.Login{ClientID: "c", Expiry: time.Hour, Will: msg("topic/w", "w"), WillDelay: time.Hour})
 		w.sub(c, "topic/a", durable)
 		w.sub(c, "topic/a", durable, group("g"), func(s *core.Subscription) { s.ID = "g" })
