@@ -168,12 +168,12 @@ func TestManySelectors(t *testing.T) {
 	h.wantLine(f, "limit_exceeded")
 	f = h.foe(t, "stomp", "tcp")
 	f.login("")
-	for i := range 12 { // nearly as many as there may be
+	for i := range 3 { // not as many as there may be: the race detector makes each ten times as expensive
 		f.say(stompFrame("SUBSCRIBE", fmt.Sprint("id:", i), "destination:/topic/witness.#", selector))
 	}
 	f.say(stompFrame("SUBSCRIBE", "id:x", "destination:/topic/x", "receipt:x"))
 	f.stompHear("RECEIPT")
-	for range 50 {
+	for range 20 {
 		for _, w := range h.witnesses {
 			w.goesOn(t)
 		}
