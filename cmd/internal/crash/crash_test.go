@@ -56,7 +56,8 @@ func TestCrash(t *testing.T) {
 	if h == nil {
 		return
 	}
-	tally := crash.Count(h.Events())
+	events := h.Events()
+	tally := crash.Count(events)
 	t.Log(tally)
 	counts := reflect.ValueOf(tally)
 	for i := range counts.NumField() {
@@ -64,7 +65,7 @@ func TestCrash(t *testing.T) {
 			t.Errorf("%s: there were none, which proves nothing", counts.Type().Field(i).Name)
 		}
 	}
-	report(t, dir, h, crash.Check(crash.Places(), h.Events()))
+	report(t, dir, h, crash.Check(crash.Places(), events))
 }
 
 // directory makes a directory that stays if the test fails.
