@@ -23,6 +23,10 @@ const (
 	pSuback    = 9
 )
 
+// unknownID is what PUBREL and PUBCOMP say when the other side is finished with the identifier already: no error after a
+// connection has broken. MQTT 5, section 3.7.2.1.
+const unknownID = 0x92
+
 // packet is one of MQTT.
 type packet struct {
 	kind     byte
@@ -190,7 +194,7 @@ func (c *mqtt) read() (*packet, error) {
 	switch {
 	case p.kind == pConnack && len(b) < 2:
 		return nil, errors.New("CONNACK is cut short")
-	case p.kind >= pPuback && p.kind <= pPubcomp && len(b) > 0 && b[0] >= 0x80:
+	case p.kind >= pPuback && p.kind <= pPubcomp && len(b) > 0 && b[0] >= 0x80 && b[0] != unknownID:
 		return nil, fmt.Errorf("the broker refuses packet %d with 0x%x", p.id, b[0])
 	case p.kind == pPublish || p.kind == pSuback:
 		if b, err = c.skipProperties(b); err != nil {
