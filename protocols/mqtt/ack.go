@@ -17,6 +17,7 @@ type receipt struct {
 	qos   byte
 	ready bool
 	never bool // it is not written: the session has ended, or the connection is about to
+	void  bool // the broker has not taken the message: if the client cannot be told, it sends it again
 	code  byte
 	text  string
 }
@@ -94,8 +95,8 @@ func (r *receipt) done(res core.Published, err error) {
 		r.finish(codeNoSubscribers, "")
 	case err == nil:
 		r.finish(codeSuccess, "")
-	case errors.Is(err, core.ErrClosed):
-		r.abandon()
+	case errors.Is(err, core.ErrClosed): // before the outcome was known
+		r.abandon(false)
 	default:
 		r.refuse(&fault{publishCode(err), reasonText(err), err})
 	}
@@ -110,7 +111,7 @@ func (r *receipt) refuse(f *fault) {
 	}
 	switch f.code {
 	case codeQuota, codeImplementation, codeUnspecified:
-		r.abandon()
+		r.abandon(true)
 		r.p.c.Close(f)
 	default:
 		r.finish(codeSuccess, "")
@@ -124,10 +125,10 @@ func (p *peer) dropped(f *fault) {
 	p.proto.broker.Dropped(reason, 1)
 }
 
-func (r *receipt) abandon() {
+func (r *receipt) abandon(void bool) {
 	rs := &r.p.receipts
 	rs.mu.Lock()
-	r.never = true
+	r.never, r.void = true, void
 	rs.mu.Unlock()
 	r.finish(codeSuccess, "")
 }
@@ -172,8 +173,8 @@ func (rs *receipts) close(r *receipt) {
 	}
 	e, first := rs.exact[r.id]
 	switch {
-	case r.never:
-	case r.code >= codeUnspecified: // the end of it [MQTT-4.3.3-9]
+	case r.never && !r.void: // what has become of it will be known when the client asks again
+	case r.never || r.code >= codeUnspecified: // the end of it [MQTT-4.3.3-9]
 		delete(rs.exact, r.id)
 		rs.open--
 		if rs.p.durable {

@@ -186,7 +186,7 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 	own := b.own(firstByte(qos, dup, retain), byte(id>>8), byte(id))
 	b.parts = append(b.parts, own[:1], head[:cut], own[1:], head[cut:], d.Body)
 	b.size += total
-	if what == send && qos == 2 && p.durable && !sub.shared {
+	if what == send && qos == 2 && p.durable {
 		// Should it have to be sent again after a crash, then under the same identifier [MQTT-4.4.0-1].
 		b.kept = append(b.kept, core.Value{Key: idKey(keyOut, id), Data: p.out.get(id)})
 	}

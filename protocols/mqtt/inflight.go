@@ -165,13 +165,13 @@ func (f *inflight) given() (tags []uint64) {
 	return tags
 }
 
-// snapshot returns what a later connection of the session has to know. What goes back to others is not part of it.
+// snapshot returns what a later connection of the session has to know.
 func (f *inflight) snapshot() map[uint16][]byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := make(map[uint16][]byte, len(f.open))
 	for id, e := range f.open {
-		if e.sub == nil || !e.sub.shared {
+		if e.sub == nil || !e.sub.shared || e.qos == 2 {
 			all[id] = e.bytes()
 		}
 	}
@@ -207,6 +207,11 @@ func (f *inflight) load(id uint16, b []byte, subs map[string]*subscription) (qos
 		released: b[0]&1 != 0, done: b[0]&2 != 0, qos: b[1], old: true,
 		seq: binary.BigEndian.Uint32(b[2:]), record: binary.BigEndian.Uint64(b[6:]),
 		sub: subs[string(b[outboundLen:])],
+	}
+	if e.sub != nil && e.sub.shared {
+		// It went back to others. The client may have seen it, and would take the next message under this identifier for the
+		// same: PUBREL makes it forget. Redelivery to others is what section 4.8.2 has for QoS 1; QoS 2 gets no more here.
+		e.sub, e.released = nil, true
 	}
 	if e.sub == nil && !e.released {
 		return 0

@@ -55,7 +55,11 @@ func (p *peer) publish(pk *packets.Packet) *fault {
 	if qos == 2 && p.durable {
 		p.session.Put(idKey(keyIn, pk.PacketID), []byte{1})
 	}
-	if err := p.session.Publish(p.ctx, m, r.done); err != nil {
+	err := p.session.Publish(p.ctx, m, r.done)
+	switch {
+	case errors.Is(err, core.ErrClosed):
+		r.abandon(true)
+	case err != nil:
 		r.done(core.Published{}, err)
 	}
 	return nil

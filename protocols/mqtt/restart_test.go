@@ -109,6 +109,25 @@ func TestRestartInbound(t *testing.T) {
 	})
 }
 
+// What a member of a group leaves unanswered goes back to the group. The identifier is free again only when the client has
+// forgotten it: it would drop another message under it as a duplicate.
+func TestRestartShared(t *testing.T) {
+	inPhoenix(t, func(t *testing.T, s *phoenix, again func()) {
+		c := s.client(kept("c"))
+		c.subscribe("$share/g/a", 2)
+		s.client(hello{}).publish("a", 2, 1, "one")
+		m := c.message()
+		again()
+		c = s.client(kept("c"))
+		c.want(tPUBREL, 0, byte(m.id))
+		if n := c.message(); n.body != "one" || n.id == m.id || !n.dup {
+			t.Errorf("got %+v after %+v", n, m)
+		}
+		c.ack(tPUBCOMP, m.id)
+		c.nothing()
+	})
+}
+
 // What a client completes before the message is delivered to its new connection is over, also if the connection is gone
 // before anything can be written.
 func TestRestartCompleted(t *testing.T) {

@@ -172,6 +172,20 @@ func TestCheck(t *testing.T) {
 			s.ack(s.get(2, "work"))
 			s.ack(s.get(1, "work"))
 		}, []crash.Rule{crash.Disordered}},
+		{"out of order, sent on two connections", func(s *story) {
+			s.send(1, "queue", "")
+			s.conn++
+			s.sent(2, "queue")
+			s.ack(s.get(2, "work"))
+			s.ack(s.get(1, "work"))
+		}, nil},
+		{"out of order, sent on two connections, the first confirmed", func(s *story) {
+			s.sent(1, "queue")
+			s.conn++
+			s.sent(2, "queue")
+			s.ack(s.get(2, "work"))
+			s.ack(s.get(1, "work"))
+		}, []crash.Rule{crash.Disordered}},
 		{"out of order over a restart", func(s *story) {
 			s.sent(1, "queue")
 			s.sent(2, "queue")

@@ -1,12 +1,12 @@
 package crash_test
 
 import (
-	"bufio"
+	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -18,7 +18,7 @@ import (
 var (
 	cycles = flag.Int("cycles", 10, "how often TestCrash kills the broker")
 	seed   = flag.Uint64("seed", 0, "what TestCrash does; 0: something new")
-	keep   = flag.String("keep", "", "directory for the store, the log and the history of TestCrash")
+	keep   = flag.String("keep", "", "directory to be made for the store, the log and the history of TestCrash")
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,21 +40,53 @@ func TestCrash(t *testing.T) {
 	}
 	dir := *keep
 	if dir == "" {
-		dir = t.TempDir()
+		dir = directory(t)
+	} else if err := os.Mkdir(dir, 0o750); err != nil {
+		t.Fatal(err) // a store that is there already was not written by these clients
 	}
 	t.Logf("%d cycles with -seed %d", *cycles, *seed)
-	events, err := crash.Run(t.Context(), crash.Config{
-		Program: build(t, "github.com/wyemq/wye/cmd/wye"), Dir: dir, Cycles: *cycles, Seed: *seed, Quiet: 2 * time.Second, Report: t.Logf,
-		Args: []string{"--set", "engine.kind=disk", "--set", "engine.dir=" + filepath.Join(dir, "store"), "--set", "engine.min_free=0"},
+	h, err := crash.Run(t.Context(), crash.Config{
+		Program: build(t, "github.com/wyemq/wye/cmd/wye"), Dir: dir, Cycles: *cycles, Seed: *seed, Quiet: 2 * time.Second,
+		Report: t.Logf,
+		Args:   []string{"--set", "engine.kind=disk", "--set", "engine.dir=" + filepath.Join(dir, "store"), "--set", "engine.min_free=0"},
 	})
-	report(t, dir, events, crash.Check(crash.Places(), events))
 	if err != nil {
 		t.Error(err)
 	}
+	if h == nil {
+		return
+	}
+	events := h.Events()
+	tally := crash.Count(events)
+	t.Log(tally)
+	counts := reflect.ValueOf(tally)
+	for i := range counts.NumField() {
+		if *cycles >= 10 && counts.Field(i).Int() == 0 {
+			t.Errorf("%s: there were none, which proves nothing", counts.Type().Field(i).Name)
+		}
+	}
+	report(t, dir, h, crash.Check(crash.Places(), events))
+}
+
+// directory makes a directory that stays if the test fails.
+func directory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "wye-crash-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the store, the log and the history are in %s", dir)
+			return
+		}
+		_ = os.RemoveAll(dir)
+	})
+	return dir
 }
 
 // report shows the first violations of each rule in each place, and leaves the whole history in dir.
-func report(t *testing.T, dir string, events []crash.Event, violations []crash.Violation) {
+func report(t *testing.T, dir string, h *crash.History, violations []crash.Violation) {
 	t.Helper()
 	type kind struct {
 		rule  crash.Rule
@@ -73,23 +105,18 @@ func report(t *testing.T, dir string, events []crash.Event, violations []crash.V
 		}
 	}
 	if len(violations) > 0 {
-		writeHistory(t, filepath.Join(dir, "history"), events)
+		writeHistory(t, filepath.Join(dir, "history"), h)
 	}
 }
 
-func writeHistory(t *testing.T, path string, events []crash.Event) {
+func writeHistory(t *testing.T, path string, h *crash.History) {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	w := bufio.NewWriter(f)
-	for i := range events {
-		_, _ = fmt.Fprintln(w, events[i].String()) // Flush tells
-	}
-	if err := w.Flush(); err != nil {
+	_, err = h.WriteTo(f)
+	if err := errors.Join(err, f.Close()); err != nil {
 		t.Error(err)
 	}
-	t.Logf("the history is in %s", path)
 }

@@ -104,15 +104,23 @@ func (e *Event) String() string {
 // History is what all clients have seen, in the order in which they saw it. It may be written by several goroutines.
 type History struct {
 	mu     sync.Mutex
-	events []Event
+	chunks [][]Event // all but the last are full: a long history is not copied to grow
+	n      int
 }
+
+const chunk = 8192
 
 // Add appends an event and returns its place.
 func (h *History) Add(e Event) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	e.At = len(h.events) + 1
-	h.events = append(h.events, e)
+	if h.n%chunk == 0 {
+		h.chunks = append(h.chunks, make([]Event, 0, chunk))
+	}
+	h.n++
+	e.At = h.n
+	last := &h.chunks[len(h.chunks)-1]
+	*last = append(*last, e)
 	return e.At
 }
 
@@ -120,14 +128,14 @@ func (h *History) Add(e Event) int {
 func (h *History) Len() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.events)
+	return h.n
 }
 
-// Events returns what there is so far. It is read-only.
+// Events returns a copy of what there is so far.
 func (h *History) Events() []Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clip(h.events)
+	return slices.Concat(h.chunks...)
 }
 
 // WriteTo writes the history as text, an event per line.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The packets of MQTT 3.1.1.
+// The packets of MQTT.
 const (
 	pConnect   = 1
 	pConnack   = 2
@@ -23,6 +23,10 @@ const (
 	pSuback    = 9
 )
 
+// unknownID is what PUBREL and PUBCOMP say when the other side is finished with the identifier already: no error after a
+// connection has broken. MQTT 5, section 3.7.2.1.
+const unknownID = 0x92
+
 // packet is one of MQTT.
 type packet struct {
 	kind     byte
@@ -34,34 +38,53 @@ type packet struct {
 	payload  []byte // of SUBACK: the return codes
 }
 
-// mqtt is a connection that speaks MQTT 3.1.1.
+// mqtt is a connection that speaks MQTT 3.1.1 or 5.
 type mqtt struct {
 	*socket
 	in      *bufio.Reader
+	level   byte // 4: 3.1.1, 5
 	resumed bool // Session Present
 }
 
+// login is how a client presents itself.
+type login struct {
+	id    string
+	level byte
+	clean bool
+	most  uint16 // Receive Maximum; 0: none. MQTT 5 only
+}
+
 // dialMQTT connects and logs in.
-func dialMQTT(ctx context.Context, addr, clientID string, clean bool) (*mqtt, error) {
+func dialMQTT(ctx context.Context, addr string, as login) (*mqtt, error) {
 	s, err := dial(ctx, addr, "mqtt", opBinary)
 	if err != nil {
 		return nil, err
 	}
-	c := &mqtt{socket: s, in: bufio.NewReader(s)}
-	if err := c.login(clientID, clean); err != nil {
+	c := &mqtt{socket: s, in: bufio.NewReader(s), level: as.level}
+	if err := c.login(as); err != nil {
 		s.close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *mqtt) login(clientID string, clean bool) error {
+func (c *mqtt) login(as login) error {
 	flags := byte(0)
-	if clean {
+	if as.clean {
 		flags = 2
 	}
-	b := append(text(nil, "MQTT"), 4, flags, 0, 0)
-	if err := c.packet(pConnect<<4, text(b, clientID)); err != nil {
+	b := append(text(nil, "MQTT"), as.level, flags, 0, 0)
+	if as.level == 5 {
+		var props []byte
+		if !as.clean {
+			props = binary.BigEndian.AppendUint32(append(props, 0x11), 3600) // Session Expiry Interval
+		}
+		if as.most > 0 {
+			props = binary.BigEndian.AppendUint16(append(props, 0x21), as.most)
+		}
+		b = append(append(b, byte(len(props))), props...)
+	}
+	if err := c.packet(pConnect<<4, text(b, as.id)); err != nil {
 		return err
 	}
 	if err := c.nc.SetReadDeadline(time.Now().Add(patience)); err != nil {
@@ -101,7 +124,28 @@ func (c *mqtt) publish(p *packet) error {
 	if p.qos > 0 {
 		b = binary.BigEndian.AppendUint16(b, p.id)
 	}
+	b = c.noProperties(b)
 	return c.packet(first, append(b, p.payload...))
+}
+
+// noProperties appends the empty list, if the version has one.
+func (c *mqtt) noProperties(b []byte) []byte {
+	if c.level < 5 {
+		return b
+	}
+	return append(b, 0)
+}
+
+// skipProperties leaves out the list that b begins with, if the version has one.
+func (c *mqtt) skipProperties(b []byte) ([]byte, error) {
+	if c.level < 5 {
+		return b, nil
+	}
+	n, size := binary.Uvarint(b)
+	if size <= 0 || uint64(len(b)-size) < n {
+		return nil, errors.New("properties are cut short")
+	}
+	return b[size+int(n):], nil
 }
 
 // answer writes PUBACK, PUBREC, PUBREL or PUBCOMP.
@@ -114,7 +158,7 @@ func (c *mqtt) answer(kind byte, id uint16) error {
 }
 
 func (c *mqtt) subscribe(id uint16, filter string, qos byte) error {
-	b := text(binary.BigEndian.AppendUint16(nil, id), filter)
+	b := text(c.noProperties(binary.BigEndian.AppendUint16(nil, id)), filter)
 	return c.packet(pSubscribe<<4|2, append(b, qos))
 }
 
@@ -147,8 +191,15 @@ func (c *mqtt) read() (*packet, error) {
 		}
 		p.id, b = binary.BigEndian.Uint16(b), b[2:]
 	}
-	if p.kind == pConnack && len(b) != 2 {
-		return nil, errors.New("CONNACK is not of two bytes")
+	switch {
+	case p.kind == pConnack && len(b) < 2:
+		return nil, errors.New("CONNACK is cut short")
+	case p.kind >= pPuback && p.kind <= pPubcomp && len(b) > 0 && b[0] >= 0x80 && b[0] != unknownID:
+		return nil, fmt.Errorf("the broker refuses packet %d with 0x%x", p.id, b[0])
+	case p.kind == pPublish || p.kind == pSuback:
+		if b, err = c.skipProperties(b); err != nil {
+			return nil, err
+		}
 	}
 	p.payload = b
 	return p, nil

@@ -13,6 +13,7 @@ import (
 type publisher struct {
 	title  string
 	r      *rand.Rand
+	level  byte
 	qos    byte
 	topics map[string]string // by destination
 	dests  []string
@@ -30,8 +31,8 @@ type publication struct {
 	received bool // PUBREC has come
 }
 
-func newPublisher(w *world, name string, qos byte, dests ...string) *publisher {
-	a := &publisher{title: name, r: w.random(name), qos: qos, dests: dests, topics: make(map[string]string)}
+func newPublisher(w *world, name string, level, qos byte, dests ...string) *publisher {
+	a := &publisher{title: name, r: w.random(name), level: level, qos: qos, dests: dests, topics: make(map[string]string)}
 	for _, d := range dests {
 		a.topics[d] = topicOf(d)
 	}
@@ -41,7 +42,7 @@ func newPublisher(w *world, name string, qos byte, dests ...string) *publisher {
 func (a *publisher) name() string { return a.title }
 
 func (a *publisher) serve(ctx context.Context, l *link) error {
-	c, err := dialMQTT(ctx, l.p.addr, a.title, a.qos < 2)
+	c, err := dialMQTT(ctx, l.p.addr, login{id: a.title, level: a.level, clean: a.qos < 2})
 	if err != nil {
 		return err
 	}

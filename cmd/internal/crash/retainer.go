@@ -2,8 +2,10 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"time"
 )
@@ -40,11 +42,13 @@ func (a *overSTOMP) serve(ctx context.Context, l *link) error {
 	}
 	defer c.until(ctx)()
 	for {
-		word := "set"
+		word, body := "set", []byte(nil)
 		if a.next(l) {
 			word = "remove"
+		} else {
+			body = []byte(strconv.Itoa(a.n))
 		}
-		err := c.send("SEND", []byte(strconv.Itoa(a.n)), "destination", destOf(a.topic), "retain", word, "receipt", "r")
+		err := c.send("SEND", body, "destination", destOf(a.topic), "retain", word, "receipt", "r")
 		if err != nil {
 			return err
 		}
@@ -66,7 +70,7 @@ func (a *overSTOMP) serve(ctx context.Context, l *link) error {
 type overMQTT struct{ retainer }
 
 func (a *overMQTT) serve(ctx context.Context, l *link) error {
-	c, err := dialMQTT(ctx, l.p.addr, a.title, true)
+	c, err := dialMQTT(ctx, l.p.addr, login{id: a.title, level: 4, clean: true})
 	if err != nil {
 		return err
 	}
@@ -122,10 +126,39 @@ func (a *reader) read(ctx context.Context, l *link, ask func(context.Context, *l
 	}
 }
 
+// values are the latest of the topics that were read: what is retained, or what replaces it meanwhile, which then comes
+// alone.
+type values map[string]int
+
+func (v values) note(topic string, body []byte) error {
+	if topic == mark { // of another reader
+		return nil
+	}
+	if len(body) == 0 { // cleared
+		v[topic] = 0
+		return nil
+	}
+	n, err := strconv.Atoi(string(body))
+	if err == nil {
+		v[topic] = n
+		return nil
+	}
+	return err
+}
+
+// marked bounds what is read behind the mark: what replaces a retained message may still be on its way to the disk.
+func (a *reader) marked(c *socket, seen values) error {
+	wait := 300 * time.Millisecond
+	if len(seen) == len(a.topics) {
+		wait = 0
+	}
+	return c.nc.SetReadDeadline(time.Now().Add(wait))
+}
+
 // answer notes what was retained when it was asked for.
-func (a *reader) answer(l *link, asked int, values map[string]int) {
+func (a *reader) answer(l *link, asked int, seen values) {
 	for _, t := range a.topics {
-		l.add(Event{Kind: Read, Dest: t, N: values[t], Delivery: asked})
+		l.add(Event{Kind: Read, Dest: t, N: seen[t], Delivery: asked})
 	}
 }
 
@@ -138,7 +171,7 @@ type mqttReader struct{ reader }
 func (a *mqttReader) serve(ctx context.Context, l *link) error { return a.read(ctx, l, a.ask) }
 
 func (a *mqttReader) ask(ctx context.Context, l *link) error {
-	c, err := dialMQTT(ctx, l.p.addr, a.title, true)
+	c, err := dialMQTT(ctx, l.p.addr, login{id: a.title, level: 4, clean: true})
 	if err != nil {
 		return err
 	}
@@ -147,9 +180,13 @@ func (a *mqttReader) ask(ctx context.Context, l *link) error {
 	if err := c.subscribe(1, retainedLevel+"/+", 0); err != nil {
 		return err
 	}
-	values := make(map[string]int)
+	seen := make(values)
 	for {
 		p, err := c.read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			a.answer(l, asked, seen)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -161,10 +198,11 @@ func (a *mqttReader) ask(ctx context.Context, l *link) error {
 		case p.kind != pPublish:
 			return fmt.Errorf("an unexpected packet: %+v", p)
 		case p.topic == mark && string(p.payload) == a.title:
-			a.answer(l, asked, values)
-			return nil
-		case p.retained:
-			if values[p.topic], err = strconv.Atoi(string(p.payload)); err != nil {
+			if err := a.marked(c.socket, seen); err != nil {
+				return err
+			}
+		default:
+			if err := seen.note(p.topic, p.payload); err != nil {
 				return err
 			}
 		}
@@ -186,9 +224,13 @@ func (a *stompReader) ask(ctx context.Context, l *link) error {
 	if err := c.send("SUBSCRIBE", nil, "id", "r", "destination", destOf(retainedLevel+"/*"), "receipt", "r"); err != nil {
 		return err
 	}
-	values := make(map[string]int)
+	seen := make(values)
 	for {
 		f, err := c.read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			a.answer(l, asked, seen)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -201,10 +243,11 @@ func (a *stompReader) ask(ctx context.Context, l *link) error {
 		case f.command != "MESSAGE":
 			return &refusal{f}
 		case dest == destOf(mark) && string(f.body) == a.title:
-			a.answer(l, asked, values)
-			return nil
-		case f.header["retained"] == "true":
-			if values[topicOf(dest)], err = strconv.Atoi(string(f.body)); err != nil {
+			if err := a.marked(c.socket, seen); err != nil {
+				return err
+			}
+		default:
+			if err := seen.note(topicOf(dest), f.body); err != nil {
 				return err
 			}
 		}

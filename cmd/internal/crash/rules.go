@@ -134,10 +134,12 @@ func (c *checker) inOrder() {
 		f := flow{d.Place, d.Message.Publisher}
 		l := link{f, d.Conn}
 		before := conns[l]
-		if before != nil && before.Message.N > d.Message.N {
+		if before != nil && before.Message.N > d.Message.N && c.ordered(d, before) {
 			c.violate(Disordered, d.Message, d.Place, "on one connection", before.Event, d.Event)
 		}
-		conns[l] = d
+		if before == nil || before.Message.N < d.Message.N {
+			conns[l] = d
+		}
 		if d.Flagged {
 			continue
 		}
@@ -149,13 +151,20 @@ func (c *checker) inOrder() {
 		if s.during != nil && s.during.Run != d.Run {
 			s.before, s.during = s.highest(), nil
 		}
-		if s.before != nil && s.before.Message.N > d.Message.N {
+		if s.before != nil && s.before.Message.N > d.Message.N && c.ordered(d, s.before) {
 			c.violate(Disordered, d.Message, d.Place, "since the broker was started anew", s.before.Event, d.Event)
 		}
 		if s.during == nil || s.during.Message.N < d.Message.N {
 			s.during = d
 		}
 	}
+}
+
+// ordered says whether the publisher's order of two messages is one for the broker, too: not if it has broken off after
+// the first and sent the second on a new connection, without being told what became of the first.
+func (c *checker) ordered(first, second *delivery) bool {
+	a, b := c.messages[first.Message], c.messages[second.Message]
+	return a != nil && b != nil && (a.Conn == b.Conn || a.Run != b.Run || a.confirmed != 0 && a.confirmed < b.At)
 }
 
 func (s *last) highest() *delivery {

@@ -24,6 +24,7 @@ const (
 	out           = "/queue/out"
 	news          = "/topic/news.today"
 	backlog       = "/queue/backlog"
+	wander        = "/topic/wander"
 	retainedLevel = "retained"
 )
 
@@ -51,9 +52,11 @@ func Places() []Place {
 		{Name: "durable", From: news, Sole: true},
 		{Name: "durable-all", From: news, Sole: true},
 		{Name: "session", From: news, QoS: 1, Sole: true},
+		{Name: "session-5", From: news, QoS: 1, Sole: true},
 		{Name: "exact", From: news, QoS: 2, Sole: true},
 		{Name: "group", From: news},
 		{Name: "backlog", From: backlog},
+		{Name: "wander", From: wander, Sole: true},
 		{Name: "durable-away", From: news, Sole: true},
 		{Name: "exact-away", From: news, QoS: 2, Sole: true},
 	}
@@ -83,7 +86,7 @@ const policies = `queues:
 
 // Run runs the broker and its clients, and returns what the clients have seen once nothing comes any more. An error means
 // that the broker could not be run.
-func Run(ctx context.Context, cfg Config) (events []Event, err error) {
+func Run(ctx context.Context, cfg Config) (h *History, err error) {
 	file := filepath.Join(cfg.Dir, "wye.yaml")
 	if err := os.WriteFile(file, []byte(policies), 0o600); err != nil {
 		return nil, err
@@ -98,12 +101,12 @@ func Run(ctx context.Context, cfg Config) (events []Event, err error) {
 		"--set", "listeners.websocket.uri=ws://127.0.0.1:0", "--set", "listeners.stomp.enabled=false",
 		"--set", "listeners.mqtt.enabled=false", "--set", "admin.listen=",
 	}, cfg.Args...)
-	w := &world{h: new(History), seed: cfg.Seed}
+	h = new(History)
+	w := &world{h: h, seed: cfg.Seed}
 	w.broker = newBroker(cfg.Program, args, io.Writer(log), w.h)
 	defer w.broker.close()
 	run := &run{Config: cfg, w: w, r: w.random("run")}
-	err = run.all(ctx)
-	return w.h.Events(), err
+	return h, run.all(ctx)
 }
 
 // run is one Run.

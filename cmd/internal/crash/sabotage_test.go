@@ -31,25 +31,25 @@ func TestSabotage(t *testing.T) {
 	} {
 		t.Run(c.mode, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := directory(t)
 			args := []string{"--set", "engine.kind=memory"}
 			if c.mode != "memory" {
 				args = []string{"--set", "engine.kind=sabotage", "--set", "engine.dir=" + filepath.Join(dir, "store"), "--set", "engine.mode=" + c.mode}
 			}
-			events, err := crash.Run(t.Context(), crash.Config{
-				Program: path, Args: args, Dir: dir, Cycles: 3, Seed: 1, Quiet: time.Second, Report: t.Logf,
+			h, err := crash.Run(t.Context(), crash.Config{
+				Program: path, Args: args, Dir: dir, Cycles: 3, Seed: 1, Quiet: 500 * time.Millisecond, Report: t.Logf,
 			})
 			if err != nil {
-				t.Error(err)
+				t.Fatal(err)
 			}
-			violations := crash.Check(crash.Places(), events)
+			violations := crash.Check(crash.Places(), h.Events())
 			counts := make(map[crash.Rule]int)
 			for _, v := range violations {
 				counts[v.Rule]++
 			}
-			t.Logf("%d events, violations: %v", len(events), counts)
+			t.Logf("%d events, violations: %v", h.Len(), counts)
 			if len(c.want) == 0 {
-				report(t, dir, events, violations)
+				report(t, dir, h, violations)
 			} else if !slices.ContainsFunc(c.want, func(r crash.Rule) bool { return counts[r] > 0 }) {
 				t.Errorf("nobody has noticed: want %q", c.want)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 )
 
 // subscriber receives from one place by MQTT, with a session that outlives its connections.
@@ -12,6 +13,8 @@ type subscriber struct {
 	r      *rand.Rand
 	place  *Place
 	filter string
+	level  byte
+	most   uint16 // Receive Maximum
 	qos    byte
 	ready  func()
 
@@ -29,7 +32,7 @@ type incoming struct {
 func (a *subscriber) name() string { return a.title }
 
 func (a *subscriber) serve(ctx context.Context, l *link) error {
-	c, err := dialMQTT(ctx, l.p.addr, a.title, false)
+	c, err := dialMQTT(ctx, l.p.addr, login{id: a.title, level: a.level, most: a.most})
 	if err != nil {
 		return err
 	}
@@ -77,9 +80,14 @@ func (s *subscribing) handle(p *packet) error {
 	case pPublish:
 		return s.publish(p)
 	case pPubrel:
-		if in := s.incoming[p.id]; in != nil && in.settled {
+		// In a group, QoS 2 is at least once: after a crash the message goes to another member, and PUBREL says no more than
+		// that this one may forget it.
+		in := s.incoming[p.id]
+		switch {
+		case in == nil || strings.HasPrefix(s.filter, "$"):
+		case in.settled:
 			s.l.add(Event{Kind: SettleConfirmed, Delivery: in.at})
-		} else if in != nil {
+		default:
 			s.l.add(Event{Kind: Fault, Message: in.message, Text: "PUBREL of what was not received"})
 		}
 		delete(s.incoming, p.id)
