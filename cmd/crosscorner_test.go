@@ -358,18 +358,18 @@ func TestCrossSelector(t *testing.T) {
 // TestCrossComposite sends one frame to a topic and a queue; MQTT has both.
 func TestCrossComposite(t *testing.T) {
 	b := startDialects(t)
-	for listener, dest := range map[string]string{"stomp": "/topic/both.x,/queue/both", "activemq": "topic/both.x,queue/both"} {
+	for listener, dest := range map[string]string{"stomp": "/topic/both.x,/queue/stomp", "activemq": "topic/both.x,queue/activemq"} {
 		t.Run(listener, func(t *testing.T) {
 			s, m := dialSTOMP(t, b.addrs[listener]), dialMQTT(t, b.addrs["mqtt"])
 			m.subscribe("both/x", 1)
-			m.subscribe("$queue/both", 1)
+			m.subscribe("$queue/"+listener, 1)
 			s.send(dest, "text/plain", []byte("x"), "a", "1")
 			got := make(map[string]string)
 			for range 2 {
 				p := m.hear()
 				got[p.Topic] = string(p.Payload) + p.Properties.User.Get("a")
 			}
-			if diff := cmp.Diff(map[string]string{"both/x": "x1", "$queue/both": "x1"}, got); diff != "" {
+			if diff := cmp.Diff(map[string]string{"both/x": "x1", "$queue/" + listener: "x1"}, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", dest, diff)
 			}
 		})
@@ -440,5 +440,39 @@ func TestCrossBrokersWords(t *testing.T) {
 				t.Errorf("%s:%s", w, h[1])
 			}
 		}
+	}
+}
+
+// TestCrossClientID uses one client id in both protocols: the later one takes over, and leaves alone what is kept for
+// the other.
+func TestCrossClientID(t *testing.T) {
+	b := start(t, nil)
+	pub := dialMQTT(t, b.addrs["mqtt"])
+	m := dialMQTT(t, b.addrs["mqtt"], kept("same"))
+	m.subscribe("same/+", 1)
+	s := dialSTOMP(t, b.addrs["stomp"], clientID("same"))
+	select {
+	case d := <-m.gone:
+		if d.ReasonCode != packets.DisconnectSessionTakenOver {
+			t.Errorf("MQTT is told %#02x", d.ReasonCode)
+		}
+	case <-time.After(patience):
+		t.Fatal("the MQTT client stays")
+	}
+	sub := s.subscribe("/topic/same.*", stomp.AckClientIndividual, "durable-subscription-name", "d")
+	pub.say("same/x", "1")
+	if got := s.hear(sub); string(got.Body) != "1" { // not acknowledged
+		t.Errorf("STOMP has %q", got.Body)
+	}
+	m = dialMQTT(t, b.addrs["mqtt"], kept("same"))
+	if last := <-sub.in; last == nil || last.Err == nil || !strings.Contains(last.Err.Error(), "another connection") {
+		t.Errorf("STOMP is told %+v", last)
+	}
+	if got := m.hear(); !m.ack.SessionPresent || string(got.Payload) != "1" {
+		t.Errorf("MQTT has %v, session present %v", got, m.ack.SessionPresent)
+	}
+	s = dialSTOMP(t, b.addrs["stomp"], clientID("same"))
+	if got := s.hear(s.subscribe("/topic/same.*", stomp.AckAuto, "durable-subscription-name", "d")); string(got.Body) != "1" || got.Header.Get("redelivered") != "true" {
+		t.Errorf("STOMP has %q %v", got.Body, got.Header)
 	}
 }
