@@ -68,6 +68,9 @@ func parseArgs(args []string) (arguments, error) {
 	case a.command == "run":
 		a.command = ""
 	}
+	if len(words) > 0 && clients()[words[0]] != nil {
+		return a, fmt.Errorf("%q has flags of its own, which follow it: wye %[1]s --help", words[0])
+	}
 	if a.command != "" && !slices.Contains(commands, a.command) {
 		return a, unknownCommand(a.command)
 	}

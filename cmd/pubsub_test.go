@@ -195,3 +195,12 @@ func TestPubSubRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestClientComesFirst shows that flags of the broker before the name of a client do not start a broker.
+func TestClientComesFirst(t *testing.T) {
+	for _, name := range []string{"bench", "pub", "sub"} {
+		if code, _, stderr := command(t, "--set", "admin.listen=", name); code != 2 || !strings.Contains(stderr, "wye "+name+" --help") {
+			t.Errorf("%s: exit code %d, %s", name, code, stderr)
+		}
+	}
+}

@@ -35,7 +35,11 @@ func (b *bench) idle(ctx context.Context) error {
 		f.fail(nil)
 		f.wg.Wait()
 	}()
-	quiet := func(*peer.Packet) error { return nil }
+	nothing := func(*peer.Packet) error { return nil }
+	opening, opened := context.WithCancel(ctx)
+	defer opened()
+	g := &gauge{flow: f, meter: broker, self: self, progress: b.crowd(&open)}
+	f.wg.Go(func() { g.wait(ctx, opening.Done(), time.Time{}) })
 	err := each(len(conns), func(i int) error {
 		c, err := peer.Dial(ctx, targets[i], f.login("i", i, false))
 		if err != nil {
@@ -45,11 +49,11 @@ func (b *bench) idle(ctx context.Context) error {
 		open.Add(1)
 		if o.subscribe {
 			name := names.name(o.target, i)
-			err = c.Subscribe(peer.Subscription{ID: "0", Filter: name, QoS: byte(o.qos), Ack: o.ack, Header: o.subscribeHeader}, quiet)
+			err = c.Subscribe(peer.Subscription{ID: "0", Filter: name, QoS: byte(o.qos), Ack: o.ack, Header: o.subscribeHeader}, nothing)
 		}
 		f.guard("connection", i, func() error {
 			for {
-				if err := c.ReadBatch(quiet); err != nil {
+				if err := c.ReadBatch(nothing); err != nil {
 					return err
 				}
 			}
@@ -59,12 +63,11 @@ func (b *bench) idle(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("after %d connections: %w", open.Load(), err)
 	}
-	opened := time.Now()
-	g := &gauge{flow: f, meter: broker, self: self, progress: b.crowd(&open)}
+	opened()
 	if o.flags.KeepAlive > 0 {
 		f.wg.Go(func() { peer.Beat(f.ctx, o.flags.KeepAlive, conns...) })
 	}
-	g.wait(ctx, nil, opened.Add(o.duration))
+	g.wait(ctx, nil, time.Now().Add(o.duration))
 	if err := f.failure(); err != nil {
 		return err
 	}

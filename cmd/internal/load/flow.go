@@ -98,7 +98,7 @@ func (f *flow) open(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s := &subscriber{index: i, conn: c, acks: role.acks, flow: f, size: f.o.size, cells: make([]cell, len(f.pubs))}
+		s := &subscriber{index: i, conn: c, acks: role.acks, flow: f, size: f.o.size, channel: role.channel, cells: make([]cell, f.plan.rivals[role.channel])}
 		f.subs[i] = s
 		return c.Subscribe(role.sub, s.take)
 	})
@@ -151,19 +151,13 @@ func (f *flow) start(at, from time.Time) {
 func (f *flow) publisher(i int, role *pubRole, c *peer.Conn) *publisher {
 	o := f.o
 	p := &publisher{
-		index: i, conn: c, message: c.Template(role.message), flow: f, wake: make(chan struct{}, 1),
+		index: i, channel: role.channel, slot: role.slot, conn: c, message: c.Template(role.message), flow: f, wake: make(chan struct{}, 1),
 		batch: int64(o.batch),
 	}
 	p.waitFor.Store(nobody)
 	p.batch = min(p.batch, int64(max(1, maxBurst/p.message.Len())))
-	rivals := 0
-	for _, q := range f.plan.pubs {
-		if q.channel == role.channel {
-			rivals++
-		}
-	}
 	if o.window > 0 {
-		p.window = int64(max(1, o.window/rivals))
+		p.window = int64(max(1, o.window/f.plan.rivals[role.channel]))
 	}
 	if role.message.Confirm || role.message.QoS > 0 {
 		p.confirm = maxConfirm
@@ -182,8 +176,8 @@ func (f *flow) publisher(i int, role *pubRole, c *peer.Conn) *publisher {
 		}
 	}
 	for _, s := range f.subs {
-		if f.plan.subs[s.index].channel == role.channel {
-			p.readers = append(p.readers, &s.cells[i].progress)
+		if s.channel == role.channel {
+			p.readers = append(p.readers, &s.cells[role.slot].progress)
 			p.owners = append(p.owners, s.index)
 		}
 	}

@@ -39,7 +39,7 @@ load
   --duration 5s        how long to measure, after --warmup 1s
   --count n            publish so many in all instead, and measure from the first to the last
   --rate n             publishes per second in all, each at its moment; 0: as fast as they are received
-  --window n           messages of a subscriber on their way, at most; without --rate
+  --window 1000        messages of a subscriber on their way, at most; pairs: 100; with --rate: any number
   --batch 50           publishes in one write, at most
   --drain 5s           how long to wait for what is missing
   --source a,b         local addresses to connect from, in turn: each has some 28,000 ports

@@ -12,14 +12,16 @@ import (
 type plan struct {
 	pubs      []pubRole
 	subs      []subRole
-	competing bool // subscribers share the messages of a channel
-	promised  bool // the protocol promises that nothing is lost
+	rivals    []int // publishers of each channel
+	competing bool  // subscribers share the messages of a channel
+	promised  bool  // the protocol promises that nothing is lost
 }
 
 // pubRole is a publisher; all of a channel reach all subscribers of the channel.
 type pubRole struct {
 	target  peer.Target
 	channel int
+	slot    int // among the publishers of the channel
 	message peer.Publication
 }
 
@@ -59,23 +61,24 @@ func (p *planner) plan(back bool) *plan {
 		}
 	}
 	out := &plan{competing: o.scenario == "queue"}
-	own := o.scenario == "pairs"
-	if out.competing && o.group == "" && o.target.Protocol != peer.STOMP {
-		out.competing, own = false, true
-		o.pubs = max(o.pubs, o.subs)
-		o.subs = o.pubs
+	pubs, subs, channels := o.pubs, o.subs, 1
+	switch {
+	case o.scenario == "pairs":
+		channels = pubs
+	case out.competing && o.group == "" && o.target.Protocol != peer.STOMP:
+		pubs = max(pubs, subs)
+		subs, channels = pubs, pubs
+		out.competing = false
 	}
-	channel := func(i int) int {
-		if own {
-			return i
-		}
-		return 0
+	out.rivals = make([]int, channels)
+	for i := range pubs {
+		r := p.publisher(from, i%channels)
+		r.slot = out.rivals[r.channel]
+		out.rivals[r.channel]++
+		out.pubs = append(out.pubs, r)
 	}
-	for i := range o.pubs {
-		out.pubs = append(out.pubs, p.publisher(from, channel(i)))
-	}
-	for i := range o.subs {
-		out.subs = append(out.subs, p.subscriber(to, channel(i), i))
+	for i := range subs {
+		out.subs = append(out.subs, p.subscriber(to, i%channels, i))
 	}
 	// At most once is promised by QoS 0 and by a STOMP topic.
 	if o.scenario == "queue" {

@@ -27,6 +27,8 @@ const maxBurst = 64 << 10
 // publisher sends.
 type publisher struct {
 	index   int
+	channel int
+	slot    int // among the publishers of the channel
 	conn    *peer.Conn
 	message *peer.Template
 	confirm int // how many may be unconfirmed; 0: nothing is confirmed
@@ -172,7 +174,7 @@ func (p *publisher) await(ctx context.Context, who, at int64) {
 func (p *publisher) arrived(i int) {
 	switch who := p.waitFor.Load(); who {
 	case int64(i):
-		if p.flow.subs[i].cells[p.index].progress.Load() < p.wakeAt.Load() {
+		if p.flow.subs[i].cells[p.slot].progress.Load() < p.wakeAt.Load() {
 			return
 		}
 	case anybody:

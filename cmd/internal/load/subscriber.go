@@ -9,21 +9,22 @@ import (
 
 // subscriber receives. Its fields belong to the goroutine that reads, but for those of package atomic.
 type subscriber struct {
-	index int
-	conn  *peer.Conn
-	acks  ackMode
-	flow  *flow
-	size  int
+	index   int
+	channel int
+	conn    *peer.Conn
+	acks    ackMode
+	flow    *flow
+	size    int
 
 	received atomic.Int64 // deliveries so far, each counted once
 	arrived  atomic.Int64 // all messages so far, whatever they were
-	cells    []cell       // by publisher of the run; those of other channels stay empty
-	touched  []int        // cells that the batch has changed
+	cells    []cell       // by publisher of the channel
+	touched  []*publisher // whose cells the batch has changed
 	came     int64        // all of the batch
 	now      time.Time    // when the batch was read, once somebody has asked
 
 	foreign int64 // of another run
-	damaged int64 // of the wrong size, or without a stamp
+	damaged int64 // of the wrong size, without a stamp, or from another channel
 }
 
 // cell is what a subscriber knows of a publisher.
@@ -64,13 +65,18 @@ func (s *subscriber) take(p *peer.Packet) error {
 	case !ok || len(p.Body) != s.size && stamp.Run == s.flow.run:
 		s.damaged++
 		return nil
-	case stamp.Run != s.flow.run || int(stamp.Publisher) >= len(s.cells) || stamp.Seq >= maxSeq:
+	case stamp.Run != s.flow.run || int(stamp.Publisher) >= len(s.flow.pubs) || stamp.Seq >= maxSeq:
 		s.foreign++
 		return nil
 	}
-	c := &s.cells[stamp.Publisher]
+	from := s.flow.pubs[stamp.Publisher]
+	if from.channel != s.channel {
+		s.damaged++
+		return nil
+	}
+	c := &s.cells[from.slot]
 	if c.came == 0 {
-		s.touched = append(s.touched, int(stamp.Publisher))
+		s.touched = append(s.touched, from)
 	}
 	c.came++
 	if !c.take(int64(stamp.Seq), p, s.flow.plan.competing) {
@@ -80,7 +86,7 @@ func (s *subscriber) take(p *peer.Packet) error {
 		if s.now.IsZero() {
 			s.now = time.Now()
 		}
-		s.flow.times.note(s.index, s.now, s.flow.pubs[stamp.Publisher].due(int64(stamp.Seq)))
+		s.flow.times.note(s.index, s.now, from.due(int64(stamp.Seq)))
 	}
 	return nil
 }
@@ -114,8 +120,8 @@ func (s *subscriber) settle() {
 		return
 	}
 	fresh := int64(0)
-	for _, i := range s.touched {
-		c, p := &s.cells[i], s.flow.pubs[i]
+	for _, p := range s.touched {
+		c := &s.cells[p.slot]
 		if s.flow.plan.competing {
 			c.fresh = p.pool.record(c.batch)
 			c.batch = c.batch[:0]

@@ -36,7 +36,7 @@ const FlagUsage = `connection
   --subprotocol token        of the WebSocket, instead of v12.stomp,v11.stomp,v10.stomp or mqtt
   --http-header 'a: b'       more headers of the WebSocket's request, as in 'Origin: https://example.com'
   --connect-header a:b       more headers of CONNECT: STOMP headers, or user properties of MQTT 5
-  --keep-alive 30s           heart-beat of STOMP, keep-alive of MQTT; 0: none (bench: as default)
+  --keep-alive 30s           heart-beat of STOMP, keep-alive of MQTT; 0, as in bench: none
   --timeout 10s              how long to wait for the broker to let us in and to answer
   --ca-file, --cert-file, --key-file, --insecure   TLS: who to trust, who we are, trust anybody
 `

@@ -33,7 +33,7 @@ what
                          client-individual, so that nothing is taken from a queue that is not printed
   -H, --header a:b       of SUBSCRIBE, as in selector:"price > 10"; may be repeated
   -C, --count n          end after so many messages
-  -W, --wait 5s          end after this time; with --count, exit code 1 if there were less
+  -W, --wait 5s          end this long after having subscribed; with --count, exit code 1 if there were less
   -R, --no-retained      without what was retained before
   --retained-only        only that
 
@@ -119,11 +119,6 @@ func (s *sub) arguments(args []string) error {
 }
 
 func (s *sub) run(ctx context.Context) error {
-	if s.wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.wait)
-		defer cancel()
-	}
 	expiry := time.Duration(0)
 	if s.keep {
 		expiry = keepFor
@@ -137,11 +132,9 @@ func (s *sub) run(ctx context.Context) error {
 	beat.Go(func() { beatIf(beating, s.flags.KeepAlive, s.conn) })
 	defer beat.Wait()
 	defer stop()
-	// A read that waits is ended by its deadline, and the connection is then still good for a farewell.
-	defer context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	err = s.receive(ctx)
-	if ctx.Err() != nil {
-		err = nil
+	err = s.subscribe()
+	if err == nil {
+		err = s.receive(ctx)
 	}
 	s.conn.Leave()
 	if err == nil && s.count > 0 && s.printed < s.count {
@@ -150,7 +143,8 @@ func (s *sub) run(ctx context.Context) error {
 	return errors.Join(err, s.out.Flush())
 }
 
-func (s *sub) receive(ctx context.Context) error {
+// subscribe subscribes to all topics; what comes meanwhile is printed.
+func (s *sub) subscribe() error {
 	for i, topic := range s.topics {
 		sub := peer.Subscription{
 			ID: strconv.Itoa(i), Filter: topic, QoS: byte(s.qos), Ack: s.mode(topic), Header: s.header, NoRetained: s.noRetained,
@@ -160,11 +154,23 @@ func (s *sub) receive(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// receive prints until there is enough, or ctx is done or the time to wait is over, which is no error.
+func (s *sub) receive(ctx context.Context) error {
+	if s.wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.wait)
+		defer cancel()
+	}
+	// A read that waits is ended by its deadline, and the connection is then still good for a farewell.
+	defer context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })()
 	for ctx.Err() == nil && (s.count == 0 || s.printed < s.count) {
 		if err := s.out.Flush(); err != nil {
 			return err
 		}
-		if err := s.conn.ReadBatch(s.take); err != nil {
+		if err := s.conn.ReadBatch(s.take); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
