@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,7 +67,7 @@ func openBadHouse(t *testing.T, args []string, opts ...fx.Option) *badHouse {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &badHouse{log: newBadLedger()}
 	ended := make(chan int, 1)
-	all := append(append(append([]string{}, ephemeral...), badTimes...), args...)
+	all := slices.Concat(ephemeral, inMemory, badTimes, args)
 	go func() { ended <- wyecmd.Run(ctx, all, io.Discard, h.log, opts...) }()
 	h.exit = sync.OnceFunc(func() {
 		cancel()
@@ -82,7 +83,7 @@ func openBadHouse(t *testing.T, args []string, opts ...fx.Option) *badHouse {
 func spawnBadHouse(t *testing.T, path string, args ...string) *badHouse {
 	t.Helper()
 	h := &badHouse{log: newBadLedger()}
-	cmd := exec.Command(path, append(append(append([]string{}, ephemeral...), badTimes...), args...)...)
+	cmd := exec.Command(path, slices.Concat(ephemeral, inMemory, badTimes, args)...)
 	cmd.Stderr = h.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
