@@ -20,6 +20,7 @@ const (
 	batch         = "/queue/batch"
 	later         = "/queue/later"
 	bad           = "/queue/bad"
+	poison        = "/queue/poison"
 	in            = "/queue/in"
 	out           = "/queue/out"
 	news          = "/topic/news.today"
@@ -47,6 +48,8 @@ func Places() []Place {
 		{Name: "later", From: later, Unordered: true},
 		{Name: "bad", From: bad},
 		{Name: "dead", DeadOf: "bad"},
+		{Name: "poison", From: poison, Limit: 3},
+		{Name: "poisoned", DeadOf: "poison"},
 		{Name: "in", From: in},
 		{Name: "out", From: out},
 		{Name: "durable", From: news, Sole: true},
@@ -79,8 +82,10 @@ type Config struct {
 	Report func(format string, args ...any)
 }
 
-// policies make nothing a dead letter but what is rejected.
+// policies make nothing a dead letter but what is rejected, and what fails too often in one queue.
 const policies = `queues:
+  - { match: "poison", max_deliveries: 3, backoff: 150ms }
+  - { match: "out", max_deliveries: -1, backoff: 20ms }
   - { match: "#", max_deliveries: -1 }
 `
 
