@@ -21,6 +21,7 @@ import (
 const (
 	atomicOps = 1 << 20
 	maxBody   = 256 << 20
+	maxBatch  = 1 << 30 // bytes
 	// tailsBytes is about the most memory for what was appended last, of all logs.
 	tailsBytes = 64 << 20
 )
@@ -32,6 +33,7 @@ type Engine struct {
 	fs    vfs.FS
 	db    *pebble.DB
 	store *store
+	trims trimRule
 
 	committer committer
 	state     state
@@ -62,7 +64,7 @@ func openOn(cfg Config, logger *slog.Logger, fs vfs.FS, tune func(*pebble.Option
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, log: logger, logs: make(map[engine.LogID]*log)}
+	e := &Engine{cfg: cfg, log: logger, trims: defaultTrims, logs: make(map[engine.LogID]*log)}
 	e.failing.init()
 	e.fs = named(fs)
 	e.retained.e = e
@@ -168,9 +170,12 @@ func (e *Engine) Open(ctx context.Context, id engine.LogID, o engine.LogOptions)
 	}
 	own := &owned{o: o, lost: make(chan struct{})}
 	err := e.committer.do(false, func(g *group) error {
-		l, err := e.committer.log(g, id)
-		if err != nil {
-			return err
+		l := e.lookup(id)
+		if l == nil {
+			var err error
+			if l, err = e.committer.log(g, id); err != nil {
+				return &storeError{err}
+			}
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -180,8 +185,8 @@ func (e *Engine) Open(ctx context.Context, id engine.LogID, o engine.LogOptions)
 		own.l = l
 		l.own(own)
 		if a := l.find(laterArea); a != nil && a.count > 0 {
-			_, own.later.next, err = e.dueRecords(l.num, own.later.after, 0, l.end)
-			if err != nil {
+			var err error
+			if _, own.later.next, err = e.dueRecords(l.num, own.later.after, 0, l.end); err != nil {
 				return &storeError{err}
 			}
 			own.schedule()

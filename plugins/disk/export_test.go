@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -12,5 +13,23 @@ func OpenOn(cfg Config, log *slog.Logger, fs vfs.FS, tune func(*pebble.Options))
 	return openOn(cfg, log, fs, tune)
 }
 
+// TrimOften makes the store be told of little that is settled.
+func TrimOften(e *Engine) { e.trims = trimRule{bytes: 40, last: 20, records: 2} }
+
 // Witness notes how the manifest is.
 func Witness(e *Engine) error { return e.store.writeFormat(saysOpen, e.store.manifest) }
+
+// Bodies returns how many bodies are stored that logs share.
+func Bodies(e *Engine) (n int, err error) {
+	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kindBody}, UpperBound: []byte{kindRefs + 1}})
+	if err != nil {
+		return 0, err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	if n%2 != 0 {
+		err = errors.New("there is a body without a count, or the other way round")
+	}
+	return n / 2, errors.Join(err, it.Close())
+}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -111,10 +112,14 @@ func (c *cutter) cut(fs *vfs.MemFS, ws []*writer, wrap func(vfs.FS) vfs.FS) *vfs
 	if e == nil {
 		return nil
 	}
+	calm := c.rnd.IntN(4) == 0 // nobody waits for the disk
 	ctx, cancel := context.WithCancel(c.t.Context())
 	var wg sync.WaitGroup
 	enough := make(chan struct{}, 1)
 	left := 20 + c.rnd.IntN(400)
+	if calm {
+		left *= 10
+	}
 	var mu sync.Mutex
 	tick := func() {
 		mu.Lock()
@@ -124,7 +129,7 @@ func (c *cutter) cut(fs *vfs.MemFS, ws []*writer, wrap func(vfs.FS) vfs.FS) *vfs
 		}
 	}
 	for _, w := range ws {
-		wg.Go(func() { w.work(ctx, e, tick) })
+		wg.Go(func() { w.work(ctx, e, calm, tick) })
 	}
 	<-enough
 	for _, w := range ws {
@@ -153,6 +158,9 @@ func (c *cutter) check(fs vfs.FS, ws []*writer) {
 func (c *cutter) open(fs vfs.FS, ws []*writer) *disk.Engine {
 	e, err := disk.OpenOn(disk.Config{Dir: "store"}, slog.New(slog.DiscardHandler), fs, func(o *pebble.Options) {
 		o.MemTableSize, o.L0CompactionThreshold = 32<<10, 2 // so that there is much of flushing and compacting
+		if c.rnd.IntN(3) == 0 {
+			o.MemTableSize = 4 << 20 // or so that much is in the log only
+		}
 		o.LBaseMaxBytes = 64 << 10
 		for i := range o.TargetFileSizes {
 			o.TargetFileSizes[i] = 16 << 10
@@ -162,6 +170,7 @@ func (c *cutter) open(fs vfs.FS, ws []*writer) *disk.Engine {
 		c.violation("open after a power loss: %v", err)
 		return nil
 	}
+	disk.TrimOften(e)
 	for _, w := range ws {
 		w.check(e)
 	}
@@ -186,6 +195,7 @@ type writer struct {
 	rnd  *rand.Rand
 	logs []engine.LogID
 
+	calm   bool     // all batches are relaxed
 	life   int      // power losses so far; what is made after one has other names
 	base   contents // after step number first
 	first  int
@@ -196,13 +206,15 @@ type writer struct {
 	steps     []step
 	confirmed int // steps, in all
 	given     map[string]bool
+	numbered  map[engine.Seq]string // what the first log, which is not dropped, has given
 	frozen    *snapshot
 }
 
 // snapshot is what a writer knew at the moment of the power loss.
 type snapshot struct {
-	confirmed, begun int
-	given            map[string]bool
+	confirmed int
+	given     map[string]bool
+	numbered  map[engine.Seq]string
 }
 
 // contents of the store, as far as one writer has made them.
@@ -240,7 +252,7 @@ func newWriter(c *cutter, i int) *writer {
 	return &writer{
 		c: c, name: name, rnd: rand.New(rand.NewPCG(c.rnd.Uint64(), uint64(i))),
 		logs: []engine.LogID{engine.LogID(name + "/1"), engine.LogID(name + "/2"), engine.LogID(name + "/3")},
-		base: contents{logs: make(map[engine.LogID][]string)}, given: make(map[string]bool),
+		base: contents{logs: make(map[engine.LogID][]string)}, given: make(map[string]bool), numbered: make(map[engine.Seq]string),
 	}
 }
 
@@ -248,16 +260,18 @@ func newWriter(c *cutter, i int) *writer {
 func (w *writer) freeze() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.frozen = &snapshot{w.confirmed, w.first + len(w.steps), maps.Clone(w.given)}
+	w.frozen = &snapshot{w.confirmed, maps.Clone(w.given), maps.Clone(w.numbered)}
 }
 
 // work commits random batches, with many under way.
-func (w *writer) work(ctx context.Context, e *disk.Engine, tick func()) {
+func (w *writer) work(ctx context.Context, e *disk.Engine, calm bool, tick func()) {
+	w.calm = calm
 	w.open = make(map[engine.LogID]engine.Log)
 	w.issued = w.base.clone()
 	limit := make(chan struct{}, 16)
 	for ctx.Err() == nil {
 		switch n := w.rnd.IntN(100); {
+		case calm && n < 5: // those are synced
 		case n < 3:
 			w.wait(limit, func() { w.purge(e) })
 		case n < 5:
@@ -314,13 +328,16 @@ func (w *writer) log(e *disk.Engine) (engine.Log, engine.LogID) {
 
 func (w *writer) batch(e *disk.Engine, done func()) {
 	x := step{appends: make(map[engine.LogID][]string), settled: make(map[engine.LogID][]string)}
-	b := &engine.Batch{Relaxed: w.rnd.IntN(4) == 0}
+	b := &engine.Batch{Relaxed: w.calm || w.rnd.IntN(4) == 0}
 	number := w.first + len(w.steps) + 1 // only this goroutine adds
 	for i := range w.rnd.IntN(4) {
 		body := fmt.Sprintf("%s%d.%d.%d", w.name, w.life, number, i)
 		m := &engine.Message{Body: []byte(body), Dest: "d", Priority: engine.DefaultPriority}
 		if w.rnd.IntN(5) == 0 {
 			m.Priority = 9
+		}
+		if w.rnd.IntN(8) == 0 {
+			m.Visible = time.Now().Add(time.Hour)
 		}
 		if w.rnd.IntN(3) == 0 {
 			m.Header = make([]byte, w.rnd.IntN(2000))
@@ -372,6 +389,9 @@ func (w *writer) consume(l engine.Log, id engine.LogID, x *step) []engine.Op {
 	defer w.mu.Unlock()
 	for _, r := range recs {
 		w.given[string(id)+string(r.Msg.Body)] = true
+		if id == w.logs[0] {
+			w.numbered[r.Seq] = string(r.Msg.Body)
+		}
 		if w.rnd.IntN(4) > 0 {
 			op.Seqs = append(op.Seqs, r.Seq)
 			x.settled[id] = append(x.settled[id], string(r.Msg.Body))
@@ -394,7 +414,7 @@ func (w *writer) purge(e *disk.Engine) {
 }
 
 func (w *writer) drop(e *disk.Engine) {
-	id := w.logs[w.rnd.IntN(len(w.logs))]
+	id := w.logs[1+w.rnd.IntN(len(w.logs)-1)]
 	n := w.begin(step{dropped: id, waits: true})
 	if err := e.Drop(context.Background(), id); err != nil {
 		w.c.t.Errorf("Drop: %v", err)
@@ -408,7 +428,7 @@ func (w *writer) drop(e *disk.Engine) {
 func (w *writer) check(e *disk.Engine) {
 	s := w.frozen
 	if s == nil {
-		s = &snapshot{given: w.given}
+		s = &snapshot{given: w.given, numbered: w.numbered}
 	}
 	v, _, _ := e.State().Get("step", w.name)
 	number, _ := binary.Uvarint(v)
@@ -440,7 +460,7 @@ func (w *writer) check(e *disk.Engine) {
 	w.c.confirmed += s.confirmed - w.first
 	w.c.more += max(at-s.confirmed, 0)
 	w.base, w.first, w.steps, w.confirmed = got, max(at, n), nil, max(at, n)
-	w.given, w.frozen = s.given, nil // what happened after the power loss did not
+	w.given, w.numbered, w.frozen = s.given, s.numbered, nil // what happened after the power loss did not
 	w.life++
 }
 
@@ -467,13 +487,19 @@ func (w *writer) found(e *disk.Engine, s *snapshot) contents {
 			w.c.violation("Open %s: %v", id, err)
 			continue
 		}
-		var depth uint64
+		var depth, waits uint64
 		err = l.Browse(context.Background(), 0, func(r engine.Record) bool {
 			body := string(r.Msg.Body)
 			got.logs[id] = append(got.logs[id], body)
 			depth++
+			if !r.Msg.Visible.IsZero() {
+				waits++
+			}
 			if s.given[string(id)+body] && !r.Redelivered {
 				w.c.violation("%s: %s was handed out and is not flagged", id, body)
+			}
+			if was, ok := s.numbered[r.Seq]; ok && id == w.logs[0] && was != body {
+				w.c.violation("%s: number %d was that of %s and is that of %s", id, r.Seq, was, body)
 			}
 			w.c.records++
 			if r.Redelivered {
@@ -484,7 +510,7 @@ func (w *writer) found(e *disk.Engine, s *snapshot) contents {
 		if st := l.Stats(); err != nil || st.Depth != depth {
 			w.c.violation("%s: %d records, Stats say %d: %v", id, depth, st.Depth, err)
 		}
-		w.numbers(l, id)
+		w.numbers(l, id, depth-waits)
 		if err := l.Release(context.Background()); err != nil {
 			w.c.t.Errorf("Release: %v", err)
 		}
@@ -499,9 +525,8 @@ func (w *writer) found(e *disk.Engine, s *snapshot) contents {
 	return got
 }
 
-// numbers wants Next to give all that Browse has shown.
-func (w *writer) numbers(l engine.Log, id engine.LogID) {
-	depth := l.Stats().Depth
+// numbers wants Next to give all that Browse has shown and that is to be read now.
+func (w *writer) numbers(l engine.Log, id engine.LogID, depth uint64) {
 	var seqs []engine.Seq
 	for {
 		recs, err := l.Next(100, 1<<20)

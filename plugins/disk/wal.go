@@ -19,30 +19,27 @@ const (
 	chunkLast   = 12
 )
 
-// chunk is where one lies.
-type chunk struct {
-	size   int
-	log    uint32
-	synced uint64
-}
-
-// readChunk returns the chunk at a place in a file, if there is a whole one.
-func readChunk(b []byte, at int) (c chunk, ok bool) {
+// chunkSize returns the size of the chunk at a place in the log with a number, if there is a whole one, which was
+// written when all before synced was on disk; else 0.
+func chunkSize(b []byte, at int, log uint32, synced uint64) int {
 	end := min((at/chunkBlock+1)*chunkBlock, len(b))
 	if at+chunkHeader > end {
-		return c, false
+		return 0
 	}
 	h := b[at:end]
-	if h[6] < chunkFirst || h[6] > chunkLast {
-		return c, false
+	if h[6] < chunkFirst || h[6] > chunkLast || binary.LittleEndian.Uint32(h[7:]) != log ||
+		binary.LittleEndian.Uint64(h[11:]) < synced {
+		return 0
 	}
-	c.size = chunkHeader + int(binary.LittleEndian.Uint16(h[4:]))
-	if c.size > len(h) {
-		return c, false
+	size := chunkHeader + int(binary.LittleEndian.Uint16(h[4:]))
+	if size > len(h) {
+		return 0
 	}
-	c.log, c.synced = binary.LittleEndian.Uint32(h[7:]), binary.LittleEndian.Uint64(h[11:])
-	sum := crc32.Checksum(h[6:c.size], crc32.MakeTable(crc32.Castagnoli))
-	return c, binary.LittleEndian.Uint32(h) == (sum>>15|sum<<17)+0xa282ead8
+	sum := crc32.Checksum(h[6:size], crc32.MakeTable(crc32.Castagnoli))
+	if binary.LittleEndian.Uint32(h) != (sum>>15|sum<<17)+0xa282ead8 {
+		return 0
+	}
+	return size
 }
 
 // damaged looks for a place that cannot be read though it was synced. Pebble does that only as far as the blocks after
@@ -53,14 +50,14 @@ func damaged(b []byte, log uint32) (at int, ok bool) {
 			at += left
 			continue
 		}
-		c, ok := readChunk(b, at)
-		if !ok || c.log != log {
+		size := chunkSize(b, at, log, 0)
+		if size == 0 {
 			break
 		}
-		at += c.size
+		at += size
 	}
-	for p := at + 1; p < len(b); p++ {
-		if c, ok := readChunk(b, p); ok && c.log == log && c.synced > uint64(at) {
+	for p := at + 1; p+chunkHeader <= len(b); p++ {
+		if b[p+6] >= chunkFirst && b[p+6] <= chunkLast && chunkSize(b, p, log, uint64(at)+1) > 0 {
 			return at, true
 		}
 	}
