@@ -205,6 +205,7 @@ func (r *run) drain(ctx context.Context) error {
 			return err
 		}
 	}
+	r.Report("the slowest start took %s", r.w.broker.slowest.Round(time.Millisecond))
 	for _, v := range Check(Places(), r.w.h.Events()) {
 		if v.Rule == Lost { // or only late
 			return r.quiet(ctx, 5*r.Quiet)
