@@ -21,7 +21,8 @@ type Place struct {
 	QoS byte
 	// Unordered: the order is of no matter, as that of delayed messages.
 	Unordered bool
-	// Sole: there is one consumer, which gives nothing back: all that comes on one connection is in order.
+	// Sole: there is one consumer, known by its client id, which gives nothing back: all that comes on one connection is in
+	// order.
 	Sole bool
 }
 

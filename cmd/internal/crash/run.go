@@ -44,7 +44,7 @@ func destOf(topic string) string { return "/topic/" + strings.ReplaceAll(topic, 
 func Places() []Place {
 	return []Place{
 		{Name: "work", From: work},
-		{Name: "batch", From: batch, Sole: true},
+		{Name: "batch", From: batch},
 		{Name: "later", From: later, Unordered: true},
 		{Name: "bad", From: bad},
 		{Name: "dead", DeadOf: "bad"},
@@ -105,6 +105,7 @@ func Run(ctx context.Context, cfg Config) (h *History, err error) {
 		"--config", file,
 		"--set", "listeners.websocket.uri=ws://127.0.0.1:0", "--set", "listeners.stomp.enabled=false",
 		"--set", "listeners.mqtt.enabled=false", "--set", "admin.listen=",
+		"--set", "limits.session_queue=100000000", // visitors may be away for long
 	}, cfg.Args...)
 	h = new(History)
 	w := &world{h: h, seed: cfg.Seed}
