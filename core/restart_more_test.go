@@ -106,6 +106,34 @@ func TestSubscribeWaitsForTheDisk(t *testing.T) {
 	})
 }
 
+// A subscription that is resumed and cannot be stored as it is now loses nothing of what it had.
+func TestResumedSubscriptionThatWasRefused(t *testing.T) {
+	inReborn(t, func(t *testing.T, w *reborn) {
+		c := w.client("c")
+		w.sub(c, "topic/a", durable)
+		c.Gone()
+		w.pub(w.client(""), "topic/a", "1")
+		c = w.client("c")
+		synctest.Wait()
+		w.disk.Fail(engine.ErrFull)
+		subs, _ := c.Resumed()
+		sub := subs[0]
+		sub.Selector = "x = 1"
+		if err := c.Subscribe(w.ctx, &sub); !errors.Is(err, core.ErrQueueFull) {
+			t.Errorf("subscribe on a full disk: %v", err)
+		}
+		w.disk.Fail(nil)
+		w.queue("c:topic/a", 1, 0)
+		if err := c.Subscribe(w.ctx, &subs[0]); err != nil {
+			t.Error(err)
+		}
+		w.want(c, "1")
+		c.Gone()
+		c = w.back("c")
+		w.want(c, "1")
+	})
+}
+
 // A value that the disk refused is not forgotten: the next chance takes it.
 func TestValuesThatWereRefused(t *testing.T) {
 	inReborn(t, func(t *testing.T, w *reborn) {
@@ -148,6 +176,40 @@ func TestValuesThatWereRefused(t *testing.T) {
 			t.Errorf("found %v", found)
 		}
 	})
+}
+
+// What the disk refused of a session, it is told with the next thing that it takes.
+func TestSessionThatWasRefused(t *testing.T) {
+	for name, next := range map[string]func(w *reborn, c *coretest.Client){
+		"subscribe": func(w *reborn, c *coretest.Client) { w.sub(c, "topic/b", durable) },
+		"again":     func(w *reborn, c *coretest.Client) { w.sub(c, "topic/a", durable, credit(5)) },
+		"publish":   func(w *reborn, c *coretest.Client) { w.pub(c, "queue/q", "x") },
+		"sync":      func(w *reborn, c *coretest.Client) { w.ok(c.Sync(w.ctx, func(error) {})) },
+		"leave":     func(_ *reborn, c *coretest.Client) { c.Gone() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inReborn(t, func(t *testing.T, w *reborn) {
+				c := w.client("c")
+				w.sub(c, "topic/a", durable)
+				c.Gone()
+				w.disk.Fail(engine.ErrFull)
+				c = w.client("c") // this it has not heard
+				subs, _ := c.Resumed()
+				w.ok(c.Subscribe(w.ctx, &subs[0]))
+				c.Put("k", []byte("v"))
+				synctest.Wait()
+				w.disk.Fail(nil)
+				w.sleep(59 * time.Minute)
+				next(w, c)
+				w.kill(10 * time.Minute)
+				c = w.client("c")
+				subs, _ = c.Resumed()
+				if _, ok := c.Get("k"); !ok || len(subs) == 0 {
+					t.Errorf("the value is there: %v, subscriptions: %+v", ok, subs)
+				}
+			})
+		})
+	}
 }
 
 // Session state costs no commits of its own while messages flow, and none at all on an engine that forgets.

@@ -3,7 +3,6 @@ package disk
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -13,63 +12,6 @@ import (
 
 // shareFrom is how large a body is at least that several logs share; less is copied.
 const shareFrom = 256
-
-// trimRule says when the store is told of what is settled: after so many bytes, or less when nothing is left, and not
-// for a few records.
-type trimRule struct {
-	bytes, last int
-	records     engine.Seq
-}
-
-var defaultTrims = trimRule{bytes: 16 << 20, last: 1 << 20, records: 256}
-
-// check finds what would make a batch fail, before anything of it is applied.
-func (c *committer) check(b *engine.Batch) error {
-	if n := len(b.Ops); n > atomicOps {
-		return fmt.Errorf("commit %d ops: %w", n, engine.ErrScope)
-	}
-	grows, shrinks := false, false
-	for i := range b.Ops {
-		op := &b.Ops[i]
-		switch op.Kind {
-		case engine.Settle, engine.Failed:
-			if own, ok := op.Log.(*owned); !ok || own.l.e != c.e || !own.valid() {
-				return fmt.Errorf("settle in a log that is not open: %w", engine.ErrNotOwner)
-			}
-			shrinks = shrinks || op.Kind == engine.Settle
-		case engine.Put, engine.Delete:
-			if !c.state.agrees(&c.e.state, op.Bucket, op.Key, op.Rev) {
-				return fmt.Errorf("%s of %s/%s: %w", verb(op.Kind), op.Bucket, op.Key, engine.ErrConflict)
-			}
-		case engine.Append:
-			if len(op.Logs) == 0 {
-				break
-			}
-			if op.Msg == nil {
-				return fmt.Errorf("append nothing: %w", engine.ErrScope)
-			}
-			if len(op.Msg.Body) > maxBody {
-				return fmt.Errorf("append %d bytes, %d are permitted: %w", len(op.Msg.Body), maxBody, engine.ErrScope)
-			}
-			grows = true
-		case engine.Retain:
-			grows = grows || op.Msg != nil
-		default:
-			return fmt.Errorf("op of kind %d: %w", op.Kind, engine.ErrScope)
-		}
-	}
-	if grows && !(b.Relaxed && shrinks) { // what moves dead letters needs no room
-		return c.e.space.check()
-	}
-	return nil
-}
-
-func verb(k engine.OpKind) string {
-	if k == engine.Delete {
-		return "delete"
-	}
-	return "put"
-}
 
 // apply adds one step to the group. An error means that the store is broken.
 func (c *committer) apply(g *group, op *engine.Op) error {
@@ -321,24 +263,6 @@ func (c *committer) remove(g *group, l *log, a *area, x holding) error {
 	return c.unref(x.body)
 }
 
-// trim tells the store now and then that there is nothing before the first record: so it gives the room back sooner
-// than for single deletions.
-func (c *committer) trim(g *group, l *log, a *area, size int) error {
-	a.garbage += size
-	rule := &c.e.trims
-	if a.no == laterArea || a.garbage < rule.bytes && (a.count > 0 || a.garbage < rule.last) {
-		return nil
-	}
-	from, to := a.trimmed, a.first()
-	if to-from < rule.records {
-		return nil
-	}
-	a.trimmed, a.garbage = to, 0
-	c.key = appendRecordKey(c.key[:0], l.num, a.no, from)
-	c.val = appendRecordKey(c.val[:0], l.num, a.no, to)
-	return g.batch.DeleteRange(c.key, c.val, nil)
-}
-
 // failed counts attempts.
 func (c *committer) failed(g *group, l *log, seqs []engine.Seq) error {
 	l.mu.Lock()
@@ -404,41 +328,4 @@ func (c *committer) setNote(g *group, l *log, a *area, x *holding) error {
 	}
 	c.key = appendNoteKey(c.key[:0], l.num, x.seq)
 	return g.batch.Set(c.key, x.encode(), nil)
-}
-
-// unref takes one reference to a shared body back.
-func (c *committer) unref(body uint64) error {
-	n, ok := c.refs[body]
-	if !ok {
-		v, closer, err := c.e.db.Get(appendBodyKey(nil, kindRefs, body))
-		if err != nil {
-			return fmt.Errorf("references to body %d: %w", body, err)
-		}
-		n, _ = binary.Uvarint(v)
-		if err := closer.Close(); err != nil {
-			return err
-		}
-	}
-	c.refs[body] = max(n, 1) - 1
-	return nil
-}
-
-// finishRefs stores how many references there are, and deletes the bodies that have none.
-func (c *committer) finishRefs(g *group) error {
-	for body, n := range c.refs {
-		if n > 0 {
-			c.val = binary.AppendUvarint(c.val[:0], n)
-			if err := g.batch.Set(appendBodyKey(c.key[:0], kindRefs, body), c.val, nil); err != nil {
-				return err
-			}
-			continue
-		}
-		for _, kind := range []byte{kindRefs, kindBody} {
-			if err := g.batch.Delete(appendBodyKey(c.key[:0], kind, body), nil); err != nil {
-				return err
-			}
-		}
-	}
-	clear(c.refs)
-	return nil
 }

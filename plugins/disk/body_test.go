@@ -1,6 +1,7 @@
 package disk_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/wyemq/wye/core/engine"
@@ -55,4 +56,36 @@ func TestSharedBodies(t *testing.T) {
 		t.Error(err)
 	}
 	bodies(0)
+}
+
+// TestLargeBatch: what is larger than what Pebble keeps in memory goes through; what is too large is refused alone.
+func TestLargeBatch(t *testing.T) {
+	e := open(t, t.TempDir())
+	defer shut(t, e)
+	body := noise(40 << 20)
+	commit(t, e, engine.Op{Kind: engine.Append, Logs: []engine.LogID{"q"}, Msg: message(body)},
+		engine.Op{Kind: engine.Append, Logs: []engine.LogID{"q"}, Msg: message(body[1:])})
+	l, err := e.Open(t.Context(), "q", engine.LogOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{len(body), len(body) - 1} {
+		recs, err := l.Next(10, 1)
+		if err != nil || len(recs) != 1 || len(recs[0].Msg.Body) != want {
+			t.Fatal(len(recs), err)
+		}
+	}
+	var ops []engine.Op
+	for range 30 {
+		ops = append(ops, engine.Op{Kind: engine.Append, Logs: []engine.LogID{"q"}, Msg: message(body)})
+	}
+	ops = append(ops, engine.Op{Kind: engine.Append, Logs: []engine.LogID{"q"}})
+	for _, bad := range [][]engine.Op{ops[:30], ops[30:]} {
+		done := make(chan error, 1)
+		e.Commit(&engine.Batch{Ops: bad}, func(err error) { done <- err })
+		if err := <-done; !errors.Is(err, engine.ErrScope) {
+			t.Errorf("%d ops: %v", len(bad), err)
+		}
+	}
+	commit(t, e, engine.Op{Kind: engine.Append, Logs: []engine.LogID{"q"}, Msg: message(nil)})
 }

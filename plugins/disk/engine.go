@@ -21,6 +21,7 @@ import (
 const (
 	atomicOps = 1 << 20
 	maxBody   = 256 << 20
+	maxBatch  = 1 << 30 // bytes
 	// tailsBytes is about the most memory for what was appended last, of all logs.
 	tailsBytes = 64 << 20
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"runtime"
 	"strings"
@@ -117,7 +118,9 @@ var _ pebble.Logger = logger{}
 
 // Infof implements pebble.Logger.
 func (l logger) Infof(format string, args ...any) {
-	l.e.log.Debug("store", "message", fmt.Sprintf(format, args...))
+	if l.e.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.e.log.Debug("store", "message", fmt.Sprintf(format, args...))
+	}
 }
 
 // Errorf implements pebble.Logger.

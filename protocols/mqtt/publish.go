@@ -57,9 +57,10 @@ func (p *peer) publish(pk *packets.Packet) *fault {
 	}
 	err := p.session.Publish(p.ctx, m, r.done)
 	switch {
-	case errors.Is(err, core.ErrClosed):
+	case err == nil:
+	case ending(err): // it is nowhere: should it come again, it is new
 		r.abandon(true)
-	case err != nil:
+	default:
 		r.done(core.Published{}, err)
 	}
 	return nil

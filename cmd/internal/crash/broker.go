@@ -33,6 +33,7 @@ type broker struct {
 	h    *History
 
 	watchers sync.WaitGroup
+	slowest  time.Duration // of the starts; whoever starts may look
 
 	mu   sync.Mutex
 	now  *process
@@ -92,9 +93,7 @@ func (b *broker) start(ctx context.Context, killAfter time.Duration) error {
 	close(b.next)
 	b.next = make(chan struct{})
 	b.mu.Unlock()
-	if took := time.Since(begun); took > 5*time.Second {
-		b.fault(p, "it took "+took.String()+" until it was ready")
-	}
+	b.slowest = max(b.slowest, time.Since(begun))
 	return nil
 }
 

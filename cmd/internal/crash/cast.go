@@ -6,7 +6,7 @@ import "sync"
 func (w *world) producers() []actor {
 	return []actor{
 		newProducer(w, "stomp-a", work, batch, news, backlog),
-		newProducer(w, "stomp-b", work, bad, later, in, batch),
+		newProducer(w, "stomp-b", work, bad, later, in, batch, poison),
 		newProducer(w, "stomp-c", in, news),
 		newPublisher(w, "mqtt-1", 4, 1, work, news, bad, batch, backlog),
 		newPublisher(w, "mqtt-2", 4, 2, news, work),
@@ -47,6 +47,8 @@ func (w *world) consumers(ready chan<- struct{}) (all []actor, subscribers int) 
 		stomp("later-1", "later", individual, "", "destination", later),
 		stomp("bad-1", "bad", rejecting, "", "destination", bad),
 		stomp("dead-1", "dead", individual, "", "destination", "/queue/DLQ.bad"),
+		stomp("poison-1", "poison", refusing, "", "destination", poison),
+		stomp("poisoned-1", "poisoned", individual, "", "destination", "/queue/DLQ.poison"),
 		stomp("mover-1", "in", moving, "", "destination", in),
 		stomp("mover-2", "in", moving, "", "destination", in),
 		stomp("out-1", "out", individual, "", "destination", out),

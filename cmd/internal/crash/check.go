@@ -15,11 +15,14 @@ type Place struct {
 	From string
 	// DeadOf names the place whose rejected messages come here, instead of From.
 	DeadOf string
+	// Limit is after how many failed deliveries a message becomes a dead letter; 0: never.
+	Limit int
 	// QoS 2 makes messages of QoS 2 come exactly once.
 	QoS byte
 	// Unordered: the order is of no matter, as that of delayed messages.
 	Unordered bool
-	// Sole: there is one consumer, which gives nothing back: all that comes on one connection is in order.
+	// Sole: there is one consumer, known by its client id, which gives nothing back: all that comes on one connection is in
+	// order.
 	Sole bool
 }
 
@@ -34,6 +37,7 @@ const (
 	Disordered Rule = "out of order"
 	Torn       Rule = "transaction torn"
 	Undone     Rule = "delivered though its transaction did not happen"
+	Overdone   Rule = "delivered more often than its queue permits"
 	Stale      Rule = "retained is not the last confirmed"
 	Twice      Rule = "exactly once was not"
 	Ghost      Rule = "nobody has sent this here"
@@ -210,7 +214,7 @@ func (c *checker) place(d *delivery) {
 		c.violate(Ghost, d.Message, d.Place, "", d.Event)
 		return
 	case p.DeadOf != "":
-		if source := c.byName[p.DeadOf]; source == nil || source.From != m.Dest || !m.rejected(p.DeadOf) {
+		if source := c.byName[p.DeadOf]; source == nil || source.From != m.Dest || source.Limit == 0 && !m.rejected(p.DeadOf) {
 			c.violate(Ghost, d.Message, d.Place, "nobody has rejected it", m.Event, d.Event)
 		}
 	case p.From != m.Dest:

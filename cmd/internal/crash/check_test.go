@@ -14,6 +14,8 @@ var places = []crash.Place{
 	{Name: "dead", DeadOf: "work"},
 	{Name: "one", From: "topic", Sole: true},
 	{Name: "exact", From: "topic", QoS: 2},
+	{Name: "poison", From: "poison", Limit: 2},
+	{Name: "poisoned", DeadOf: "poison"},
 	{Name: "later", From: "later", Unordered: true},
 }
 
@@ -61,6 +63,12 @@ func (s *story) settle(d int, how crash.Outcome, tx string) {
 // ack is an acknowledgement that is confirmed.
 func (s *story) ack(d int) {
 	s.settle(d, crash.Ack, "")
+	s.add(crash.Event{Kind: crash.SettleConfirmed, Delivery: d})
+}
+
+// nack is a refusal that is confirmed.
+func (s *story) nack(d int) {
+	s.settle(d, crash.Nack, "")
 	s.add(crash.Event{Kind: crash.SettleConfirmed, Delivery: d})
 }
 
@@ -284,6 +292,30 @@ func TestCheck(t *testing.T) {
 			s.ack(s.get(1, "work"))
 			s.ack(s.get(1, "dead"))
 		}, []crash.Rule{crash.Ghost}},
+		{"failed twice, which is the limit", func(s *story) {
+			s.sent(1, "poison")
+			s.nack(s.get(1, "poison"))
+			s.nack(s.again(1, "poison"))
+			s.ack(s.get(1, "poisoned"))
+		}, nil},
+		{"failed twice and gone", func(s *story) {
+			s.sent(1, "poison")
+			s.nack(s.get(1, "poison"))
+			s.nack(s.again(1, "poison"))
+		}, []crash.Rule{crash.Lost}},
+		{"failed twice, and again", func(s *story) {
+			s.sent(1, "poison")
+			s.nack(s.get(1, "poison"))
+			s.nack(s.again(1, "poison"))
+			s.kill()
+			s.ack(s.again(1, "poison"))
+		}, []crash.Rule{crash.Overdone}},
+		{"dead by crashes, one delivery was never seen", func(s *story) {
+			s.sent(1, "poison")
+			s.get(1, "poison")
+			s.kill()
+			s.ack(s.get(1, "poisoned"))
+		}, nil},
 		{"not from there", func(s *story) {
 			s.sent(1, "queue")
 			s.ack(s.get(1, "work"))

@@ -65,6 +65,13 @@ func (w *world) play(ctx context.Context, a actor) {
 		case <-p.down:
 		case <-ctx.Done():
 		case <-time.After(grace):
+			if p.ended() != 0 { // it takes its time
+				select {
+				case <-p.down:
+				case <-ctx.Done():
+				}
+				continue
+			}
 			l.add(Event{Kind: Fault, Text: fmt.Sprintf("the connection is gone, the broker is not: %v", err)})
 		}
 	}

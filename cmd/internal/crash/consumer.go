@@ -29,6 +29,7 @@ type style uint8
 const (
 	individual style = iota // one by one: ack, nack, in a transaction, with and without a receipt
 	rejecting               // the same, and makes some dead letters
+	refusing                // the same, and gives some back, again and again
 	cumulative              // all up to one
 	moving                  // in a transaction with what it sends on
 )
@@ -141,7 +142,7 @@ func (s *consuming) settle() error {
 	switch {
 	case s.style == rejecting && d.message.N%3 == 0:
 		how, command, more = Reject, "NACK", []string{"requeue", "false"}
-	case !calm && x < 20 && !s.place.Sole:
+	case s.style == refusing && d.message.N%3 == 0, !calm && x < 20 && !s.place.Sole:
 		how, command = Nack, "NACK"
 	}
 	if calm || x < 85 {

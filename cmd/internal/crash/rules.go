@@ -26,7 +26,7 @@ func (c *checker) message(m *message) {
 func (c *checker) delivered(m *message, p *Place, promised bool) {
 	ds := m.at[p.Name]
 	if len(ds) == 0 {
-		if promised {
+		if promised && !c.diedUnseen(m, p) {
 			c.violate(Lost, m.Message, p.Name, "never delivered", m.Event)
 		}
 		return
@@ -49,6 +49,30 @@ func (c *checker) delivered(m *message, p *Place, promised bool) {
 		c.violate(Twice, m.Message, p.Name, fmt.Sprintf("handed on %d times", handed), all...)
 	}
 	c.settled(m, p, all)
+	failed := 0
+	for _, d := range ds {
+		if p.Limit > 0 && failed == p.Limit {
+			c.violate(Overdone, m.Message, p.Name, fmt.Sprintf("%d times", len(ds)), all...)
+			break
+		}
+		if how, certain, _ := d.done(); how == Nack && certain != 0 {
+			failed++
+		}
+	}
+}
+
+// diedUnseen says whether m has become a dead letter because its deliveries failed, the last of which nobody may have seen.
+func (c *checker) diedUnseen(m *message, p *Place) bool {
+	if p.Limit == 0 {
+		return false
+	}
+	for i := range c.places {
+		if q := &c.places[i]; q.DeadOf == p.Name && len(m.at[q.Name]) > 0 {
+			c.dead(m, p)
+			return true
+		}
+	}
+	return false
 }
 
 // flagged says whether all deliveries but the first are flagged. Of those from one process of the broker, any may have
@@ -77,6 +101,7 @@ func (c *checker) settled(m *message, p *Place, all []Event) {
 		}
 		if i == len(ds)-1 {
 			switch {
+			case !maybe && c.diedUnseen(m, p):
 			case !maybe && m.QoS > 0:
 				c.violate(Lost, m.Message, p.Name, "delivered, not settled, and gone", all...)
 			case maybe && how == Reject:
@@ -102,7 +127,12 @@ func (c *checker) dead(m *message, p *Place) {
 		}
 		c.delivered(m, q, m.QoS > 0)
 		here, there := m.at[p.Name], m.at[q.Name]
-		if last := here[len(here)-1]; len(there) > 0 && there[0].At < last.At && there[0].Run <= last.Run {
+		if len(here) == 0 || len(there) == 0 {
+			continue
+		}
+		last := here[len(here)-1]
+		late := p.Limit > 0 && there[0].Run == last.Run // handed out before, and read when it was dead
+		if there[0].At < last.At && there[0].Run <= last.Run && !late {
 			c.violate(AfterAck, m.Message, p.Name, "it was a dead letter already", there[0].Event, last.Event)
 		}
 	}

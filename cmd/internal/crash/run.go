@@ -20,6 +20,7 @@ const (
 	batch         = "/queue/batch"
 	later         = "/queue/later"
 	bad           = "/queue/bad"
+	poison        = "/queue/poison"
 	in            = "/queue/in"
 	out           = "/queue/out"
 	news          = "/topic/news.today"
@@ -43,10 +44,12 @@ func destOf(topic string) string { return "/topic/" + strings.ReplaceAll(topic, 
 func Places() []Place {
 	return []Place{
 		{Name: "work", From: work},
-		{Name: "batch", From: batch, Sole: true},
+		{Name: "batch", From: batch},
 		{Name: "later", From: later, Unordered: true},
 		{Name: "bad", From: bad},
 		{Name: "dead", DeadOf: "bad"},
+		{Name: "poison", From: poison, Limit: 3},
+		{Name: "poisoned", DeadOf: "poison"},
 		{Name: "in", From: in},
 		{Name: "out", From: out},
 		{Name: "durable", From: news, Sole: true},
@@ -79,8 +82,10 @@ type Config struct {
 	Report func(format string, args ...any)
 }
 
-// policies make nothing a dead letter but what is rejected.
+// policies make nothing a dead letter but what is rejected, and what fails too often in one queue.
 const policies = `queues:
+  - { match: "poison", max_deliveries: 3, backoff: 150ms }
+  - { match: "out", max_deliveries: -1, backoff: 20ms }
   - { match: "#", max_deliveries: -1 }
 `
 
@@ -100,6 +105,7 @@ func Run(ctx context.Context, cfg Config) (h *History, err error) {
 		"--config", file,
 		"--set", "listeners.websocket.uri=ws://127.0.0.1:0", "--set", "listeners.stomp.enabled=false",
 		"--set", "listeners.mqtt.enabled=false", "--set", "admin.listen=",
+		"--set", "limits.session_queue=100000000", // visitors may be away for long
 	}, cfg.Args...)
 	h = new(History)
 	w := &world{h: h, seed: cfg.Seed}
@@ -200,6 +206,7 @@ func (r *run) drain(ctx context.Context) error {
 			return err
 		}
 	}
+	r.Report("the slowest start took %s", r.w.broker.slowest.Round(time.Millisecond))
 	for _, v := range Check(Places(), r.w.h.Events()) {
 		if v.Rule == Lost { // or only late
 			return r.quiet(ctx, 5*r.Quiet)

@@ -21,6 +21,7 @@ func TestSabotage(t *testing.T) {
 		{"append", []crash.Rule{crash.Lost}},
 		{"settle", []crash.Rule{crash.AfterAck}},
 		{"flag", []crash.Rule{crash.Unflagged}},
+		{"failed", []crash.Rule{crash.Overdone}},
 		{"order", []crash.Rule{crash.Disordered}},
 		{"torn", []crash.Rule{crash.Torn}},
 		{"acks", []crash.Rule{crash.AfterAck}},

@@ -37,6 +37,7 @@ var harms = map[string]func(e *saboteur, b *engine.Batch, done func(error)){
 	},
 	"append":   dropping(engine.Append, 100),
 	"settle":   dropping(engine.Settle, 100),
+	"failed":   dropping(engine.Failed, 1),
 	"retained": dropping(engine.Retain, 3),
 	// What protocols keep for their sessions is not stored.
 	"values": func(e *saboteur, b *engine.Batch, done func(error)) {
