@@ -316,11 +316,22 @@ func (l *badLedger) ready(t testing.TB) map[string]string {
 func (h *badHouse) of(f *foe, n int) []string {
 	f.t.Helper()
 	l := h.log
-	l.wait(f.t, fmt.Sprintf("%d lines with%s", n, f.name), func() bool { return len(l.lines[f.name]) >= n })
+	l.wait(f.t, fmt.Sprintf("%d lines with%s", n, f.name), func() bool { return len(l.lines[f.name]) >= f.before+n })
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h.logged[f.name] = n
-	return l.lines[f.name]
+	h.logged[f.name] = f.before + n
+	return l.lines[f.name][f.before:]
+}
+
+// known returns how many lines there are about each client.
+func (l *badLedger) known() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := make(map[string]int, len(l.lines))
+	for name, lines := range l.lines {
+		n[name] = len(lines)
+	}
+	return n
 }
 
 // reasons returns how many lines give each reason.
