@@ -205,6 +205,7 @@ func TestKit(t *testing.T) {
 			slices.Reverse(recs)
 			return recs
 		}}, "Log/NextMoves"},
+		"given twice":       {broken{next: givenTwice()}, "Log/Concurrent"},
 		"never redelivered": {broken{release: func([]engine.Seq) []engine.Seq { return nil }}, "Owner/Release"},
 		"purges all":        {broken{purge: func([]engine.Seq) []engine.Seq { return nil }}, "Log/Purge"},
 		"no lanes":          {broken{lanes: true}, "Log/Lanes"},
@@ -240,6 +241,18 @@ func TestKit(t *testing.T) {
 var seenByModel = []string{
 	"half of a batch", "failures forgotten", "settling forgotten", "clearing forgotten", "visibility ignored",
 	"newest first", "never redelivered", "purges all", "no lanes", "matches twice",
+}
+
+// givenTwice makes Next return a record again some calls later.
+func givenTwice() func([]engine.Record) []engine.Record {
+	var kept []engine.Record
+	return func(recs []engine.Record) []engine.Record {
+		if len(kept) > 10 && len(recs) > 0 {
+			recs[0] = kept[0]
+		}
+		kept = append(kept, recs...)
+		return recs
+	}
 }
 
 func forget(k engine.OpKind) func(*engine.Op) {

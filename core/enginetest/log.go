@@ -28,6 +28,7 @@ func logChecks() []Check {
 		{"Log/Purge", purge},
 		{"Log/Stats", stats},
 		{"Log/Visible", visible},
+		{"Log/Concurrent", concurrent},
 	}
 }
 

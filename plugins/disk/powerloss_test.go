@@ -22,7 +22,7 @@ import (
 	"github.com/wyemq/wye/plugins/disk"
 )
 
-var cuts = flag.Int("cuts", 30, "how often TestPowerLoss cuts the power")
+var cuts = flag.Int("cuts", 15, "how often TestPowerLoss cuts the power")
 
 const writers = 8
 
@@ -30,8 +30,8 @@ const writers = 8
 // confirmed must be there, transactions as a whole, what was handed out must be flagged, and no number comes again.
 func TestPowerLoss(t *testing.T) {
 	c := cutter{t: t, rnd: rand.New(rand.NewPCG(1, uint64(*cuts)))}
-	for n := 0; n < *cuts; n += 10 {
-		c.run(vfs.NewCrashableMem(), min(10, *cuts-n), func(fs vfs.FS) vfs.FS { return fs })
+	for n := 0; n < *cuts; n += 5 {
+		c.run(vfs.NewCrashableMem(), min(5, *cuts-n), func(fs vfs.FS) vfs.FS { return fs })
 	}
 	for _, v := range c.violations {
 		t.Error(v)
