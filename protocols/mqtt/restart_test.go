@@ -129,6 +129,29 @@ func TestRestartShared(t *testing.T) {
 	})
 }
 
+// A PUBREC that the connection did not survive is answered on the next one, when it is as safe as if it had: the client
+// forgets the message with PUBREL.
+func TestRestartReleased(t *testing.T) {
+	inPhoenix(t, func(t *testing.T, s *phoenix, again func()) {
+		c := s.client(kept("c"))
+		c.subscribe("a", 2)
+		s.client(hello{}).publish("a", 2, 1, "one")
+		m := c.message()
+		time.Sleep(time.Second)
+		c.ack(tPUBREC, m.id)
+		synctest.Wait()
+		c.peer.Abort()
+		<-c.peer.Done()
+		c = s.client(kept("c"))
+		c.want(tPUBREL, 0, byte(m.id))
+		again()
+		c = s.client(kept("c"))
+		c.want(tPUBREL, 0, byte(m.id))
+		c.ack(tPUBCOMP, m.id)
+		c.nothing()
+	})
+}
+
 // What a client completes before the message is delivered to its new connection is over, also if the connection is gone
 // before anything can be written.
 func TestRestartCompleted(t *testing.T) {
