@@ -94,6 +94,7 @@ func (d *Disk) Kill() {
 		for _, c := range e.waiting {
 			defer e.Engine.Commit(&engine.Batch{}, c.done) // when it is closed
 		}
+		e.waiting = nil // a sync may be about to end
 		handed := make(map[engine.LogID][]engine.Seq)
 		for id, l := range e.logs {
 			handed[id] = l.given

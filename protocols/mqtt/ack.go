@@ -96,8 +96,8 @@ func (r *receipt) done(res core.Published, err error) {
 		r.finish(codeNoSubscribers, "")
 	case err == nil:
 		r.finish(codeSuccess, "")
-	case ending(err): // before the outcome was known: the client says it again
-		r.abandon(false)
+	case ending(err): // the client says it again; ErrClosed may come before the outcome is known
+		r.abandon(!errors.Is(err, core.ErrClosed))
 	default:
 		r.refuse(&fault{publishCode(err), reasonText(err), err})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/coretest"
+	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/core/protocoltest"
 	"github.com/wyemq/wye/protocols/mqtt"
 )
@@ -123,6 +124,29 @@ func TestRestartShared(t *testing.T) {
 		if n := c.message(); n.body != "one" || n.id == m.id || !n.dup {
 			t.Errorf("got %+v after %+v", n, m)
 		}
+		c.ack(tPUBCOMP, m.id)
+		c.nothing()
+	})
+}
+
+// A PUBREC that the connection did not survive is answered on the next one, when it is as safe as if it had: the client
+// forgets the message with PUBREL.
+func TestRestartReleased(t *testing.T) {
+	inPhoenix(t, func(t *testing.T, s *phoenix, again func()) {
+		c := s.client(kept("c"))
+		c.subscribe("a", 2)
+		s.client(hello{}).publish("a", 2, 1, "one")
+		m := c.message()
+		time.Sleep(time.Second)
+		c.ack(tPUBREC, m.id)
+		synctest.Wait()
+		c.peer.Abort()
+		<-c.peer.Done()
+		c = s.client(kept("c"))
+		c.want(tPUBREL, 0, byte(m.id))
+		again()
+		c = s.client(kept("c"))
+		c.want(tPUBREL, 0, byte(m.id))
 		c.ack(tPUBCOMP, m.id)
 		c.nothing()
 	})
@@ -273,6 +297,40 @@ func TestRestartQoS1(t *testing.T) {
 		}
 		c.nothing()
 	})
+}
+
+// A QoS 2 publish that was not stored is a new one when it comes again; MQTT 3.1.1 has no other way to say so than to end
+// the connection.
+func TestRefusedComesAgain(t *testing.T) {
+	for _, v := range []byte{4, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &phoenix{disk: coretest.NewDisk(t)}
+			s.start(t)
+			sub := s.client(kept("sub"))
+			sub.subscribe("a", 1)
+			h := kept("c")
+			h.v = v
+			c := s.client(h)
+			s.disk.Fail(engine.ErrFull)
+			c.publish("a", 2, 1, "x")
+			if v == 5 {
+				if p := c.next(); p.first != tPUBREC || p.body[2] != 0x97 {
+					t.Errorf("got %s, want a PUBREC that refuses", p)
+				}
+				c.leave()
+			} else {
+				c.mustEnd(0, core.ErrQueueFull)
+			}
+			s.disk.Fail(nil)
+			c = s.client(h)
+			c.publishFlags(2<<1|8, "a", 1, "x")
+			c.want(tPUBREC, 0, 1)
+			if got := sub.bodies(1); got != "x" {
+				t.Errorf("got %q", got)
+			}
+			synctest.Wait()
+		})
+	}
 }
 
 // Identifiers that were in use when a connection ended do not stay taken for ever.

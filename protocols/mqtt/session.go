@@ -108,7 +108,11 @@ func (p *peer) resume() error {
 		}
 		return true
 	})
-	for _, id := range p.out.released() { // [MQTT-4.4.0-1]
+	released := p.out.released()
+	if err := p.safe(released); err != nil {
+		return err
+	}
+	for _, id := range released { // [MQTT-4.4.0-1]
 		if err := p.writeAck(packets.Pubrel<<4|2, id, codeSuccess, ""); err != nil {
 			return err
 		}
@@ -140,6 +144,19 @@ func refused(err error) bool {
 		}
 	}
 	return false
+}
+
+// safe returns when a crash cannot make the broker forget that the client has taken these over: PUBREC may have come with the
+// last words of the connection before.
+func (p *peer) safe(released []uint16) error {
+	if !p.durable || len(released) == 0 {
+		return nil
+	}
+	values := make([]core.Value, len(released))
+	for i, id := range released {
+		values[i] = core.Value{Key: idKey(keyOut, id), Data: p.out.get(id)}
+	}
+	return p.session.PutNow(p.ctx, values...)
 }
 
 // keep writes down, before the session is left, what the client holds of it.
