@@ -152,6 +152,29 @@ func TestRestartReleased(t *testing.T) {
 	})
 }
 
+// A publish that is sent again on a new connection is acknowledged when the first is safe, which the connection before did
+// not wait for.
+func TestRestartAgain(t *testing.T) {
+	inPhoenix(t, func(t *testing.T, s *phoenix, again func()) {
+		s.client(kept("sub")).subscribe("a", 2)
+		time.Sleep(time.Second)
+		c := s.client(kept("c"))
+		c.publish("a", 2, 1, "one")
+		synctest.Wait()
+		c.peer.Abort()
+		<-c.peer.Done()
+		c = s.client(kept("c"))
+		c.publishFlags(2<<1|8, "a", 1, "one")
+		c.want(tPUBREC, 0, 1)
+		again()
+		sub := s.client(kept("sub"))
+		if m := sub.message(); m.body != "one" {
+			t.Errorf("got %+v", m)
+		}
+		sub.nothing()
+	})
+}
+
 // What a client completes before the message is delivered to its new connection is over, also if the connection is gone
 // before anything can be written.
 func TestRestartCompleted(t *testing.T) {
