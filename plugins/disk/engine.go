@@ -65,7 +65,7 @@ func openOn(cfg Config, logger *slog.Logger, fs vfs.FS, tune func(*pebble.Option
 		return nil, err
 	}
 	e := &Engine{cfg: cfg, log: logger, trims: defaultTrims, logs: make(map[engine.LogID]*log)}
-	e.failing.init()
+	e.failing.ch = make(chan struct{})
 	e.fs = named(fs)
 	e.retained.e = e
 	e.committer.init(e)
@@ -270,7 +270,6 @@ func (e *Engine) Close(context.Context) error {
 	e.mu.Unlock()
 	err := e.failure()
 	if e.hung() { // so may those who read
-		e.failing.end()
 		e.store.leave()
 		return fmt.Errorf("close: %w", err)
 	}
@@ -280,7 +279,6 @@ func (e *Engine) Close(context.Context) error {
 	if err == nil {
 		return e.store.close(true)
 	}
-	e.failing.end()
 	return errors.Join(fmt.Errorf("close: %w", err), e.store.close(false))
 }
 

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,19 +16,11 @@ import (
 
 // failing is the end of an engine whose store cannot be written or read.
 type failing struct {
-	mu    sync.Mutex // of err and hangs
-	err   error
-	hangs bool          // Pebble has failed in the midst of something, and cannot be closed
 	ch    chan struct{} // closed when err is set
-	over  chan struct{} // closed by Close: what hangs may go
-	ended sync.Once
+	mu    sync.Mutex    // of what follows
+	err   error
+	hangs bool // Pebble has failed in the midst of something, and cannot be closed
 }
-
-func (f *failing) init() {
-	f.ch, f.over = make(chan struct{}), make(chan struct{})
-}
-
-func (f *failing) end() { f.ended.Do(func() { close(f.over) }) }
 
 // failure returns why the engine has failed, or nil.
 func (e *Engine) failure() error {
@@ -128,8 +119,8 @@ func (l logger) Errorf(format string, args ...any) {
 	l.e.log.Warn("store", "message", fmt.Sprintf(format, args...))
 }
 
-// Fatalf implements pebble.Logger: it must not return, as Pebble would go on as if nothing had happened. Its goroutine
-// is kept until Close.
+// Fatalf implements pebble.Logger. It never returns, not even after Close: Pebble would go on as if nothing had
+// happened, and delete what it believes to have written elsewhere. The process is about to end.
 func (l logger) Fatalf(format string, args ...any) {
 	err := &fatalError{text: strings.TrimPrefix(fmt.Sprintf(format, args...), "pebble: ")}
 	for _, a := range args {
@@ -139,8 +130,7 @@ func (l logger) Fatalf(format string, args ...any) {
 	}
 	l.e.hang()
 	l.e.fail(err)
-	<-l.e.failing.over
-	runtime.Goexit()
+	select {}
 }
 
 // listener makes the engine fail when Pebble's own goroutines do.
