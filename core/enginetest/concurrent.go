@@ -19,7 +19,10 @@ func concurrent(t testing.TB, e engine.Engine) {
 	for p := range producers {
 		wg.Go(func() {
 			for i := range each {
-				op := appends("q", fmt.Sprintf("%d-%d!%d", p, i, p%2*5))[0]
+				op := appends("q", fmt.Sprintf("%d-%d!%d%0300d", p, i, p%2*5, i))[0]
+				if i%2 == 0 { // another log has the same body, and loses it first or last
+					op.Logs = append(op.Logs, "other")
+				}
 				e.Commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: i%3 == 0}, nil)
 			}
 		})
@@ -52,6 +55,11 @@ func concurrent(t testing.TB, e engine.Engine) {
 			op.Seqs = append(op.Seqs, r.Seq)
 		}
 		e.Commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: true}, nil)
+		if len(given)%8 == 0 {
+			if err := e.Drop(t.Context(), "other"); err != nil {
+				t.Errorf("Drop: %v", err)
+			}
+		}
 	}
 	wg.Wait()
 	close(stop)

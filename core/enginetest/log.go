@@ -255,10 +255,18 @@ func visible(t testing.TB, e engine.Engine) {
 	if n := len(browse(t, l, 0)); n != 5 {
 		t.Errorf("Browse shows %d, want 5", n)
 	}
-	release(t, l)
+	first := browse(t, l, 0)[0]
+	mustCommit(t, e, engine.Op{Kind: engine.Failed, Log: l, Seqs: []engine.Seq{first.Seq}})
+	release(t, l, first.Seq)
 	l, _ = open(t, e, "q", engine.LogOptions{})
-	if n := len(next(t, l, 9)); n != 4 {
-		t.Errorf("after Open %d are readable, want 4", n)
+	recs := next(t, l, 9)
+	if len(recs) != 4 {
+		t.Errorf("after Open %d are readable, want 4", len(recs))
+	}
+	for _, r := range recs {
+		if was := r.Seq == first.Seq; r.Redelivered != was || (r.Deliveries == 1) != was {
+			t.Errorf("after Open %s is %+v; failed and handed out was %d", r.Msg.Body, r, first.Seq)
+		}
 	}
 	if _, _, err := l.Purge(t.Context()); err != nil || l.Stats().Depth != 0 {
 		t.Errorf("Purge leaves %+v: %v", l.Stats(), err)

@@ -37,6 +37,7 @@ type group struct {
 	errs    []error
 	batch   *pebble.Batch
 	sync    bool
+	wrote   bool
 	decided atomic.Bool // somebody says what became of it
 }
 
@@ -267,6 +268,7 @@ func (c *committer) attempt(g *group) (err error) {
 	if g.sync {
 		o = pebble.Sync
 	}
+	g.wrote = true
 	if err := g.batch.Commit(o); err != nil {
 		return err
 	}
@@ -296,7 +298,6 @@ func (c *committer) finish(g *group) error {
 
 // publish shows readers what is durable now, and says so.
 func (c *committer) publish(g *group) {
-	wrote := len(c.touched) > 0 || len(c.state.list) > 0 || g.batch != nil
 	for _, l := range c.touched {
 		if !l.unsaved {
 			l.unsaved = true
@@ -311,7 +312,7 @@ func (c *committer) publish(g *group) {
 		}
 		c.unsynced = c.unsynced[:0]
 		c.dirty = false
-	} else if wrote {
+	} else if g.wrote {
 		c.dirty = true
 		c.syncLater()
 	}

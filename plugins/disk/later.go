@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -194,20 +195,16 @@ func (e *Engine) readDue(num uint64, after [16]byte, now int64, end engine.Seq) 
 func (o *owned) takeDue(lane int, b *budget) error {
 	t := &o.later
 	for len(t.due[lane]) > 0 && !b.spent() {
-		n := min(len(t.due[lane]), b.most, 64)
-		if b.bytes < browseBytes {
-			n = 1
-		}
-		seqs := t.due[lane][:n:n]
+		seqs := slices.Clone(t.due[lane][:min(len(t.due[lane]), b.most, matchChunk)])
+		a := o.l.find(laterArea)
+		notes, bytes := o.l.notes > 0, b.bytes
+		o.readsDisk()
+		o.l.mu.Unlock()
+		recs, n, err := o.l.e.fetch(o.l.num, a, seqs, bytes, notes)
+		o.l.mu.Lock()
 		if t.due[lane] = t.due[lane][n:]; len(t.due[lane]) == 0 {
 			t.due[lane] = nil
 		}
-		a := o.l.find(laterArea)
-		notes := o.l.notes > 0
-		o.readsDisk()
-		o.l.mu.Unlock()
-		recs, err := o.l.e.fetch(o.l.num, a, seqs, notes)
-		o.l.mu.Lock()
 		if err := o.taken(recs, b, err); err != nil {
 			return err
 		}

@@ -64,13 +64,19 @@ func (e *Engine) scan(
 		if i < 0 {
 			break
 		}
-		f, err := e.found(its[i])
+		v, err := its[i].ValueAndErr()
 		if err != nil {
 			return nil, err
 		}
-		f.area = where[i].area
-		out = append(out, f)
-		bytes += f.size
+		f, err := e.decode(its[i].Key(), v)
+		if err != nil && !errors.Is(err, errGone) {
+			return nil, err
+		}
+		if err == nil {
+			f.area = where[i].area
+			out = append(out, f)
+			bytes += f.size
+		}
 		its[i].Next()
 	}
 	for _, it := range its {
@@ -97,16 +103,12 @@ func earliest(its []*pebble.Iterator) int {
 	return at
 }
 
-func (e *Engine) found(it *pebble.Iterator) (f found, err error) {
-	v, err := it.ValueAndErr()
-	if err != nil {
-		return f, err
-	}
-	return e.decode(recordSeq(it.Key()), v)
-}
+// errGone: a record was settled while it was read.
+var errGone = errors.New("the record is gone")
 
-func (e *Engine) decode(seq engine.Seq, v []byte) (f found, err error) {
-	f.seq = seq
+// decode makes a record of what is stored under a key.
+func (e *Engine) decode(key, v []byte) (f found, err error) {
+	f.seq = recordSeq(key)
 	if len(v) > 0 && v[0] == formShared {
 		i, err := look(v)
 		if err != nil {
@@ -115,6 +117,16 @@ func (e *Engine) decode(seq engine.Seq, v []byte) (f found, err error) {
 		f.body = i.body
 	}
 	f.msg, err = e.message(v)
+	if errors.Is(err, pebble.ErrNotFound) { // its body went with the last reference, or should not have
+		_, closer, again := e.db.Get(key)
+		if errors.Is(again, pebble.ErrNotFound) {
+			return f, errGone
+		}
+		if again == nil {
+			again = closer.Close()
+		}
+		return f, errors.Join(fmt.Errorf("%w: %w", errRecord, err), again)
+	}
 	if err != nil {
 		return f, err
 	}
@@ -168,33 +180,43 @@ func (e *Engine) loadNotes(num uint64, recs []found) (err error) {
 	return it.Error()
 }
 
-// fetch reads single records; those that are gone are left out.
-func (e *Engine) fetch(num uint64, a *area, seqs []engine.Seq, notes bool) (out []found, err error) {
+// fetch reads single records until their bodies pass maxBytes, and returns how many it has looked for; those that are
+// gone are left out.
+func (e *Engine) fetch(num uint64, a *area, seqs []engine.Seq, maxBytes int, notes bool) (out []found, n int, err error) {
 	if err := e.use(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer e.reads.RUnlock()
-	for _, seq := range seqs {
-		v, closer, err := e.db.Get(appendRecordKey(nil, num, a.no, seq))
-		if errors.Is(err, pebble.ErrNotFound) {
+	for bytes := 0; n < len(seqs) && bytes < maxBytes; n++ {
+		f, err := e.fetchOne(num, a, seqs[n], notes)
+		if errors.Is(err, errGone) {
 			continue
 		}
 		if err != nil {
-			return nil, e.readError(err)
-		}
-		f, err := e.decode(seq, v)
-		if err = errors.Join(err, closer.Close()); err != nil {
-			return nil, e.readError(err)
-		}
-		f.area = a
-		if notes {
-			if err := e.loadNotes(num, []found{f}); err != nil {
-				return nil, e.readError(err)
-			}
+			return nil, 0, e.readError(err)
 		}
 		out = append(out, f)
+		bytes += f.size
 	}
-	return out, nil
+	return out, n, nil
+}
+
+func (e *Engine) fetchOne(num uint64, a *area, seq engine.Seq, notes bool) (f found, err error) {
+	key := appendRecordKey(nil, num, a.no, seq)
+	v, closer, err := e.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return f, errGone
+	}
+	if err != nil {
+		return f, err
+	}
+	f, err = e.decode(key, v)
+	f.area = a
+	one := []found{f}
+	if err = errors.Join(err, closer.Close()); err == nil && notes {
+		err = e.loadNotes(num, one)
+	}
+	return one[0], err
 }
 
 // exists returns the first live record of an area from a number on.
