@@ -16,7 +16,7 @@ FUZZTIME      ?= 60s
 # Packages whose AllocsPerRun tests mean nothing under the race detector.
 NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help run build test race alloc lint fmt bench fuzz powerloss crash vuln tidy clients chromium clean
+.PHONY: help run build test race alloc lint fmt bench fuzz crash powerloss vuln tidy clients chromium clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18

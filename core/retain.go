@@ -159,7 +159,7 @@ func (a *attachment) offerRetained(m *Message, newer *catchUp) {
 	dropped, ok := 0, true
 	newer.unlessNewer(m.Destination, func() {
 		d := Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true}
-		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
+		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(d.size()))
 	})
 	a.s.offered(dropped, ok)
 	a.s.writer.kick()

@@ -201,7 +201,7 @@ func (e renamed) Commit(b *engine.Batch, done func(error)) {
 func TestMovableEngine(t *testing.T) {
 	for _, promote := range []bool{false, true} {
 		for _, c := range enginetest.Checks() {
-			if strings.HasPrefix(c.Name, "Commit/") || c.Name == "Owner/Logs" {
+			if strings.HasPrefix(c.Name, "Commit/") || c.Name == "Owner/Logs" || c.Name == "Model/Random" { // the last lists logs and looks at whole batches, too
 				continue
 			}
 			t.Run(fmt.Sprintf("promoted=%v/%s", promote, c.Name), func(t *testing.T) {
