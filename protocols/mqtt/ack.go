@@ -223,24 +223,25 @@ func (rs *receipts) release(id uint16) bool {
 // pubrel works off PUBREL.
 func (p *peer) pubrel(pk *packets.Packet) *fault {
 	if !p.receipts.release(pk.PacketID) {
-		return p.answer(packets.Pubcomp<<4, pk.PacketID, codeUnknownID)
+		p.answerSafe(packets.Pubcomp<<4, pk.PacketID, codeUnknownID) // a connection that broke may have released it just now
+		return nil
 	}
 	if p.durable {
 		p.session.Put(idKey(keyIn, pk.PacketID), nil)
 	}
 	// After PUBCOMP the client may use the identifier for another message: it must not be taken for this one after a crash.
-	p.answerSafe(packets.Pubcomp<<4, pk.PacketID) // [MQTT-4.3.3-11]
+	p.answerSafe(packets.Pubcomp<<4, pk.PacketID, codeSuccess) // [MQTT-4.3.3-11]
 	return nil
 }
 
 // answerSafe writes an acknowledgement as soon as what was put before is as durable as the session.
-func (p *peer) answerSafe(kind byte, id uint16) {
+func (p *peer) answerSafe(kind byte, id uint16, code byte) {
 	p.publishing.Store(true)
 	defer p.publishing.Store(false)
 	err := p.session.Sync(p.ctx, func(err error) {
 		switch {
 		case err == nil:
-			_ = p.writeAck(kind, id, codeSuccess, "") // a connection that broke is seen by its reader
+			_ = p.writeAck(kind, id, code, "") // a connection that broke is seen by its reader
 			if p.publishing.Load() {
 				p.answered.Store(true)
 			}

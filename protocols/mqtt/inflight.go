@@ -249,7 +249,7 @@ func (p *peer) pubrec(pk *packets.Packet) *fault {
 		p.session.Put(idKey(keyOut, pk.PacketID), e.bytes())
 	}
 	// After PUBREL the client forgets the message: it must not be sent again after a crash [MQTT-4.3.3-6].
-	p.answerSafe(packets.Pubrel<<4|2, pk.PacketID)
+	p.answerSafe(packets.Pubrel<<4|2, pk.PacketID, codeSuccess)
 	return nil
 }
 

@@ -152,6 +152,59 @@ func TestRestartReleased(t *testing.T) {
 	})
 }
 
+// A publish that is sent again on a new connection is acknowledged when the first is safe, which the connection before did
+// not wait for.
+func TestRestartAgain(t *testing.T) {
+	inPhoenix(t, func(t *testing.T, s *phoenix, again func()) {
+		s.client(kept("sub")).subscribe("a", 2)
+		time.Sleep(time.Second)
+		c := s.client(kept("c"))
+		c.publish("a", 2, 1, "one")
+		synctest.Wait()
+		c.peer.Abort()
+		<-c.peer.Done()
+		c = s.client(kept("c"))
+		c.publishFlags(2<<1|8, "a", 1, "one")
+		c.want(tPUBREC, 0, 1)
+		again()
+		sub := s.client(kept("sub"))
+		if m := sub.message(); m.body != "one" {
+			t.Errorf("got %+v", m)
+		}
+		sub.nothing()
+	})
+}
+
+// The same for PUBREL: with PUBCOMP its identifier is free for another message, which must not be taken for the first.
+func TestRestartFree(t *testing.T) {
+	inPhoenix(t, func(t *testing.T, s *phoenix, again func()) {
+		s.client(kept("sub")).subscribe("a", 2)
+		c := s.client(kept("c"))
+		c.publish("a", 2, 1, "one")
+		c.want(tPUBREC, 0, 1)
+		time.Sleep(time.Second)
+		c.ack(tPUBREL, 1)
+		synctest.Wait()
+		c.peer.Abort()
+		<-c.peer.Done()
+		c = s.client(kept("c"))
+		c.ack(tPUBREL, 1)
+		c.want(tPUBCOMP, 0, 1, 0x92)
+		c.publish("a", 2, 1, "two")
+		again()
+		c = s.client(kept("c"))
+		c.publishFlags(2<<1|8, "a", 1, "two")
+		c.want(tPUBREC, 0, 1)
+		sub := s.client(kept("sub"))
+		for _, body := range []string{"one", "two"} {
+			if m := sub.message(); m.body != body {
+				t.Errorf("got %+v, want %s", m, body)
+			}
+		}
+		sub.nothing()
+	})
+}
+
 // What a client completes before the message is delivered to its new connection is over, also if the connection is gone
 // before anything can be written.
 func TestRestartCompleted(t *testing.T) {

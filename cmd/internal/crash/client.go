@@ -78,7 +78,7 @@ func (w *world) play(ctx context.Context, a actor) {
 }
 
 // away says whether the client breaks its connection off now, for no reason.
-func (l *link) away(r *rand.Rand) bool { return r.IntN(500) == 0 && !l.w.draining.Load() }
+func (l *link) away(r *rand.Rand) bool { return r.IntN(200) == 0 && !l.w.draining.Load() }
 
 // visitor is an actor that is away most of the time: what is meant for it has to wait.
 type visitor struct {
