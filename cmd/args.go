@@ -20,7 +20,7 @@ type arguments struct {
 }
 
 // commands are those there are.
-var commands = []string{"run", "config print", "config check", "config schema", "plugins", "version", "help"}
+var commands = []string{"run", "config print", "config check", "config schema", "plugins", "bench", "pub", "sub", "version", "help"}
 
 // errTwice is what --config says when it is there more than once.
 var errTwice = errors.New("is there twice")
@@ -67,6 +67,9 @@ func parseArgs(args []string) (arguments, error) {
 		a.command = "version"
 	case a.command == "run":
 		a.command = ""
+	}
+	if len(words) > 0 && clients()[words[0]] != nil {
+		return a, fmt.Errorf("%q has flags of its own, which follow it: wye %[1]s --help", words[0])
 	}
 	if a.command != "" && !slices.Contains(commands, a.command) {
 		return a, unknownCommand(a.command)

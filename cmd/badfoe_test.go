@@ -21,6 +21,7 @@ type foe struct {
 	t        testing.TB
 	protocol string
 	name     string // as the broker logs it: listener and address
+	before   int    // lines about who had the address before
 	nc       net.Conn
 	ws       *websocket.Conn // nil on TCP
 	kind     int             // of the messages it writes
@@ -43,11 +44,14 @@ func (h *badHouse) foe(t testing.TB, protocol, via string) *foe {
 	if via != "tcp" {
 		name = via
 	}
+	known := h.log.known()
 	nc, err := net.Dial("tcp", h.addrs[name])
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &foe{t: t, protocol: protocol, nc: nc, name: " listener=" + name + " remote=" + nc.LocalAddr().String()}
+	f := &foe{t: t, protocol: protocol, nc: nc}
+	f.name = " listener=" + name + " remote=" + nc.LocalAddr().String()
+	f.before = known[f.name]
 	f.in = bufio.NewReaderSize(nc, 512)
 	t.Cleanup(f.close)
 	f.patient(badPatience)
@@ -58,6 +62,7 @@ func (h *badHouse) foe(t testing.TB, protocol, via string) *foe {
 func (h *badHouse) foeAt(t testing.TB, protocol, path string, head http.Header, tokens ...string) *foe {
 	t.Helper()
 	f := &foe{t: t, protocol: protocol, kind: websocket.BinaryMessage}
+	known := h.log.known()
 	d := websocket.Dialer{
 		Subprotocols: tokens, HandshakeTimeout: badPatience, ReadBufferSize: 512, WriteBufferSize: 4 << 10,
 		EnableCompression: head.Get("Sec-Websocket-Extensions") != "",
@@ -72,7 +77,9 @@ func (h *badHouse) foeAt(t testing.TB, protocol, path string, head http.Header, 
 	if err != nil {
 		t.Fatalf("%v (%v)", err, res)
 	}
-	f.ws, f.name = ws, " listener=websocket remote="+f.nc.LocalAddr().String()
+	f.ws = ws
+	f.name = " listener=websocket remote=" + f.nc.LocalAddr().String()
+	f.before = known[f.name]
 	f.in = bufio.NewReaderSize(foeStream{f}, 512)
 	t.Cleanup(f.close)
 	f.patient(badPatience)

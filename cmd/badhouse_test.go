@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,7 +67,7 @@ func openBadHouse(t *testing.T, args []string, opts ...fx.Option) *badHouse {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &badHouse{log: newBadLedger()}
 	ended := make(chan int, 1)
-	all := append(append(append([]string{}, ephemeral...), badTimes...), args...)
+	all := slices.Concat(ephemeral, inMemory, badTimes, args)
 	go func() { ended <- wyecmd.Run(ctx, all, io.Discard, h.log, opts...) }()
 	h.exit = sync.OnceFunc(func() {
 		cancel()
@@ -82,7 +83,7 @@ func openBadHouse(t *testing.T, args []string, opts ...fx.Option) *badHouse {
 func spawnBadHouse(t *testing.T, path string, args ...string) *badHouse {
 	t.Helper()
 	h := &badHouse{log: newBadLedger()}
-	cmd := exec.Command(path, append(append(append([]string{}, ephemeral...), badTimes...), args...)...)
+	cmd := exec.Command(path, slices.Concat(ephemeral, inMemory, badTimes, args)...)
 	cmd.Stderr = h.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -315,11 +316,22 @@ func (l *badLedger) ready(t testing.TB) map[string]string {
 func (h *badHouse) of(f *foe, n int) []string {
 	f.t.Helper()
 	l := h.log
-	l.wait(f.t, fmt.Sprintf("%d lines with%s", n, f.name), func() bool { return len(l.lines[f.name]) >= n })
+	l.wait(f.t, fmt.Sprintf("%d lines with%s", n, f.name), func() bool { return len(l.lines[f.name]) >= f.before+n })
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h.logged[f.name] = n
-	return l.lines[f.name]
+	h.logged[f.name] = f.before + n
+	return l.lines[f.name][f.before:]
+}
+
+// known returns how many lines there are about each client.
+func (l *badLedger) known() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := make(map[string]int, len(l.lines))
+	for name, lines := range l.lines {
+		n[name] = len(lines)
+	}
+	return n
 }
 
 // reasons returns how many lines give each reason.

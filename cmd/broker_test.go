@@ -17,7 +17,7 @@ import (
 type running struct{ ws, stomp, mqtt string }
 
 // startBroker runs a broker on free ports for the length of the test.
-func startBroker(t testing.TB) running {
+func startBroker(t testing.TB, interceptors ...core.Interceptor) running {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	must := func(err error) {
@@ -26,7 +26,7 @@ func startBroker(t testing.TB) running {
 			t.Fatal(err)
 		}
 	}
-	b, err := core.NewBroker(core.Options{Engine: memory.New(), Version: "test"})
+	b, err := core.NewBroker(core.Options{Engine: memory.New(), Version: "test", Interceptors: interceptors})
 	must(err)
 	st, err := stomp.New(b, stomp.DefaultConfig(), log)
 	must(err)

@@ -30,6 +30,8 @@ commands
   config check    say everything that is wrong with the configuration; exit code 1 if anything is
   config schema   the JSON schema of the configuration file, for editors
   plugins         the protocols, transports, engines and plugins compiled in
+  pub, sub        send messages to a broker, any broker, and print what it sends: wye pub --help
+  bench           put load on a broker, any broker, and measure it: wye bench --help
   version         the version of this program
   help            this text
 

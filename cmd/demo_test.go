@@ -71,7 +71,7 @@ func startProgram(t *testing.T, args ...string) (adminURL string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var lines logWatch
 	ended := make(chan int, 1)
-	args = append(args, "--set", "admin.listen=127.0.0.1:0")
+	args = append(append(args, "--set", "admin.listen=127.0.0.1:0"), scratch(t)...)
 	for _, l := range []string{"websocket.uri=ws", "stomp.uri=tcp", "mqtt.uri=tcp"} {
 		args = append(args, "--set", "listeners."+l+"://127.0.0.1:0")
 	}

@@ -49,6 +49,9 @@ func Main(opts ...fx.Option) {
 // Run runs the program until it is done or, for the broker, until ctx is. It returns the exit code: 0, 1
 // for an error, 2 for arguments that make no sense. Log lines and errors go to stderr.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, opts ...fx.Option) int {
+	if client, rest, ok := clientCommand(args); ok {
+		return client(ctx, rest, stdout, stderr)
+	}
 	a, err := parseArgs(args)
 	if err != nil {
 		fmt.Fprintln(stderr, "wye:", err)

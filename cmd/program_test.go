@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,14 +41,23 @@ var ephemeral = []string{
 
 var listening = regexp.MustCompile(`msg=listening listener=(\S+) .*?(?:address|uri)=\w+://(\S+)`)
 
+// inMemory is for tests in which nothing is to be stored: what they measure is something else.
+var inMemory = []string{"--set", "engine.kind=memory"}
+
+// scratch moves what the program stores by default into a directory of the test's own.
+func scratch(t testing.TB) []string {
+	return []string{"--set", "engine.dir=" + filepath.Join(t.TempDir(), "data"), "--set", "engine.min_free=0"}
+}
+
 // start runs the program within this process, on free ports, until it is ready.
 func start(t *testing.T, args []string, opts ...fx.Option) *program {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r, w := io.Pipe()
+	args = slices.Concat(ephemeral, scratch(t), args)
 	ended := make(chan int, 1)
 	go func() {
-		code := wyecmd.Run(ctx, append(ephemeral, args...), io.Discard, w, opts...)
+		code := wyecmd.Run(ctx, args, io.Discard, w, opts...)
 		w.Close()
 		ended <- code
 	}()
@@ -64,7 +74,7 @@ func start(t *testing.T, args []string, opts ...fx.Option) *program {
 // spawn runs a program of its own, until it is ready.
 func spawn(t *testing.T, path string, args ...string) *program {
 	t.Helper()
-	cmd := exec.Command(path, append(ephemeral, args...)...)
+	cmd := exec.Command(path, slices.Concat(ephemeral, scratch(t), args)...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

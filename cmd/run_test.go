@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -165,7 +166,7 @@ func TestRefused(t *testing.T) {
 		{"two files", []string{"--config", "a", "--config", "b"}, 2, []string{"is there twice"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			args := append(append([]string{}, ephemeral...), c.args...)
+			args := slices.Concat(ephemeral, inMemory, c.args)
 			code, _, stderr := run(t, args...)
 			if code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
@@ -225,7 +226,7 @@ func TestWarning(t *testing.T) {
 func TestCancelledStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if code := wyecmd.Run(ctx, ephemeral, io.Discard, io.Discard); code > 1 {
+	if code := wyecmd.Run(ctx, slices.Concat(ephemeral, scratch(t)), io.Discard, io.Discard); code > 1 {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -17,7 +17,7 @@ import (
 // defaults are what runs when nothing is configured.
 func defaults() corefx.Defaults {
 	return corefx.Defaults{
-		Engine: "memory",
+		Engine: "disk",
 		Listeners: map[string]string{
 			"websocket.uri":   "ws://127.0.0.1:61614",
 			"stomp.uri":       "tcp://127.0.0.1:61613",

@@ -58,9 +58,6 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		return nil, err
 	}
 	s.claimState(&l)
-	if l.Will != nil {
-		s.st.setWill(l.Will, l.WillDelay)
-	}
 	return s, nil
 }
 
@@ -158,7 +155,7 @@ func (s *Session) claimState(l *Login) {
 	delete(s.v.kept, s.principal.ClientID)
 	s.v.mu.Unlock()
 	if old != nil && !l.CleanStart {
-		if subs, ok := old.resume(s, expiry); ok {
+		if subs, ok := old.begin(s, l, expiry); ok {
 			s.resumed, s.wasKept = subs, true
 			s.hold(old)
 			return
@@ -167,7 +164,9 @@ func (s *Session) claimState(l *Login) {
 	if old != nil {
 		old.end()
 	}
-	s.hold(&state{v: s.v, client: s.principal.ClientID, session: s, expiry: expiry})
+	st := newState(s.v, s.principal.ClientID)
+	_, _ = st.begin(s, l, expiry)
+	s.hold(st)
 }
 
 // hold makes st the session's.

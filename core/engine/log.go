@@ -39,7 +39,7 @@ type Log interface {
 	Release(ctx context.Context, handed ...Seq) error
 }
 
-// Stats of a log: its unsettled records, their body bytes, the first of them, and the next Seq to be given. In an
+// Stats of a log: its unsettled records, their bytes (Message.Size), the first of them, and the next Seq to be given. In an
 // empty log FirstSeq is EndSeq.
 type Stats struct {
 	Depth, Bytes     uint64

@@ -69,7 +69,7 @@ func restart(t testing.TB, e engine.Engine, open func() engine.Engine) engine.En
 func restartMessages(t testing.TB, open func() engine.Engine) {
 	e := open()
 	m := message("body")
-	m.Header, m.Dest, m.Priority = []byte{0, 1, 2}, "topic/a/b", 7
+	m.Header, m.Dest, m.Priority, m.Beside = []byte{0, 1, 2}, "topic/a/b", 7, 1500
 	m.Expires = time.Now().Add(time.Hour)
 	mustCommit(t, e, engine.Op{Kind: engine.Append, Logs: []engine.LogID{"q"}, Msg: m})
 	mustCommit(t, e, appends("q", "a b c d")...)
@@ -88,10 +88,10 @@ func restartMessages(t testing.TB, open func() engine.Engine) {
 	recs = next(t, l, 9)
 	expect(t, "after a restart", recs, "body b d")
 	if got := recs[0].Msg; got.ID != m.ID || got.Dest != m.Dest || string(got.Header) != string(m.Header) ||
-		!got.Expires.Equal(m.Expires) || !got.Stored.Equal(m.Stored) || !got.Visible.IsZero() || got.Priority != 7 {
+		!got.Expires.Equal(m.Expires) || !got.Stored.Equal(m.Stored) || !got.Visible.IsZero() || got.Priority != 7 || got.Beside != 1500 {
 		t.Errorf("got %+v, want %+v", got, m)
 	}
-	if s := l.Stats(); s.Depth != 3 || s.Bytes != 6 || s.FirstSeq != recs[0].Seq || s.EndSeq <= recs[2].Seq {
+	if s := l.Stats(); s.Depth != 3 || s.Bytes != 1506 || s.FirstSeq != recs[0].Seq || s.EndSeq <= recs[2].Seq {
 		t.Errorf("Stats: %+v", s)
 	}
 	for id, want := range map[engine.LogID]int{"x": 0, "y": 1, "z": 1} {

@@ -35,7 +35,7 @@ func logChecks() []Check {
 func roundtrip(t testing.TB, e engine.Engine) {
 	m := message("body")
 	m.Header, m.Expires = []byte{0, 1, 2}, time.Now().Add(time.Hour)
-	m.Dest, m.Priority = "topic/a/b", 7
+	m.Dest, m.Priority, m.Beside = "topic/a/b", 7, 1500
 	mustCommit(t, e, engine.Op{Kind: engine.Append, Logs: []engine.LogID{"a", "b"}, Msg: m})
 	for _, id := range []engine.LogID{"a", "b"} {
 		l, _ := open(t, e, id, engine.LogOptions{})
@@ -46,8 +46,11 @@ func roundtrip(t testing.TB, e engine.Engine) {
 		got := recs[0].Msg
 		if recs[0].Seq == 0 || got.ID != m.ID || got.Dest != m.Dest || string(got.Body) != "body" ||
 			string(got.Header) != string(m.Header) || !got.Expires.Equal(m.Expires) || !got.Stored.Equal(m.Stored) ||
-			!got.Visible.IsZero() || got.Priority != 7 {
+			!got.Visible.IsZero() || got.Priority != 7 || got.Beside != 1500 {
 			t.Errorf("got %+v, want %+v", got, m)
+		}
+		if s := l.Stats(); s.Bytes != uint64(m.Size()) {
+			t.Errorf("Stats: %+v, want %d bytes", s, m.Size())
 		}
 	}
 }

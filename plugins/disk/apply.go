@@ -99,7 +99,7 @@ func (c *committer) appendOne(g *group, l *log, m *engine.Message, body uint64, 
 	seq := l.last
 	a.count++
 	l.depth++
-	l.bytes += uint64(len(m.Body))
+	l.bytes += uint64(m.Size())
 	if body > 0 {
 		l.shared++
 	}
@@ -114,7 +114,7 @@ func (c *committer) appendOne(g *group, l *log, m *engine.Message, body uint64, 
 	if body == 0 {
 		return c.setMessage(g, c.key, m)
 	}
-	c.val = appendShared(c.val[:0], body, len(m.Body))
+	c.val = appendShared(c.val[:0], body, m.Size())
 	return g.batch.Set(c.key, c.val, nil)
 }
 
@@ -178,7 +178,7 @@ func (c *committer) unread(l *log, seq engine.Seq) (holding, *area, error) {
 			continue
 		}
 		if body, m := a.tail.settle(c.e, seq); m != nil {
-			x := holding{seq: seq, body: body, size: len(m.Body)}
+			x := holding{seq: seq, body: body, size: m.Size()}
 			return x, a, c.loadNote(l, &x)
 		}
 		x, ok, err := c.stored(l, a, seq)

@@ -63,7 +63,7 @@ func (o *owned) takeTail(a *area, b *budget) {
 	if f.msg == nil {
 		return
 	}
-	x := holding{seq: f.seq, body: f.body, size: len(f.msg.Body)}
+	x := holding{seq: f.seq, body: f.body, size: f.msg.Size()}
 	if n, ok := o.l.early[f.seq]; ok {
 		x.note, x.noted = n, true
 		delete(o.l.early, f.seq)

@@ -130,7 +130,7 @@ func (e *Engine) decode(key, v []byte) (f found, err error) {
 	if err != nil {
 		return f, err
 	}
-	f.size = len(f.msg.Body)
+	f.size = f.msg.Size()
 	if !f.msg.Visible.IsZero() {
 		f.at = nanos(f.msg.Visible)
 	}

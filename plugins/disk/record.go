@@ -15,6 +15,9 @@ const (
 	formShared = 2 // the number of a body, and its size
 )
 
+// hasBeside is set in the byte that says which times there are: Message.Beside follows them.
+const hasBeside = 1 << 3
+
 var errRecord = errors.New("a stored message cannot be read")
 
 func appendMessage(b []byte, m *engine.Message) []byte {
@@ -24,6 +27,9 @@ func appendMessage(b []byte, m *engine.Message) []byte {
 			times |= 1 << i
 		}
 	}
+	if m.Beside > 0 {
+		times |= hasBeside
+	}
 	b = append(b, formWhole, times, m.Priority)
 	b = append(b, m.ID[:]...)
 	for _, t := range [...]time.Time{m.Expires, m.Visible, m.Stored} {
@@ -31,6 +37,9 @@ func appendMessage(b []byte, m *engine.Message) []byte {
 			b = binary.AppendVarint(b, t.Unix())
 			b = binary.AppendUvarint(b, uint64(t.Nanosecond()))
 		}
+	}
+	if m.Beside > 0 {
+		b = binary.AppendUvarint(b, uint64(m.Beside))
 	}
 	b = binary.AppendUvarint(b, uint64(len(m.Dest)))
 	b = append(b, m.Dest...)
@@ -54,6 +63,9 @@ func decodeMessage(b []byte) (*engine.Message, error) {
 			*t = time.Unix(sec, int64(d.uvarint()%1_000_000_000))
 		}
 	}
+	if times&hasBeside != 0 {
+		m.Beside = int(d.uvarint() & math.MaxInt32)
+	}
 	m.Dest = string(d.take(d.uvarint()))
 	header := d.take(d.uvarint())
 	if d.bad {
@@ -76,7 +88,7 @@ func appendShared(b []byte, body uint64, size int) []byte {
 // info is what a settlement needs to know of a record.
 type info struct {
 	body uint64 // number of the shared body, or 0
-	size int    // of the body
+	size int    // as engine.Message.Size
 }
 
 // look reads what a settlement needs out of a stored record.
@@ -100,12 +112,16 @@ func look(b []byte) (info, error) {
 				d.uvarint()
 			}
 		}
+		beside := 0
+		if times&hasBeside != 0 {
+			beside = int(d.uvarint() & math.MaxInt32)
+		}
 		d.take(d.uvarint())
 		d.take(d.uvarint())
 		if d.bad {
 			return info{}, errRecord
 		}
-		return info{size: len(d.b)}, nil
+		return info{size: len(d.b) + beside}, nil
 	default:
 		return info{}, errRecord
 	}

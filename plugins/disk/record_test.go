@@ -17,7 +17,7 @@ import (
 func FuzzRecord(f *testing.F) {
 	for _, m := range []*engine.Message{
 		{},
-		{Dest: "queue/a", Header: []byte("h"), Body: []byte("body"), Priority: 9, ID: engine.MsgID{1, 2}},
+		{Dest: "queue/a", Header: []byte("h"), Body: []byte("body"), Priority: 9, ID: engine.MsgID{1, 2}, Beside: 1500},
 		{Expires: time.Unix(1, 2), Visible: time.Unix(-3, 4), Stored: time.Unix(math.MaxInt32, 999_999_999)},
 	} {
 		f.Add(appendMessage(nil, m))
@@ -30,11 +30,11 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if infoErr != nil || i.size != len(m.Body) || i.body != 0 {
-			t.Errorf("look says %+v, %v of a message with %d bytes", i, infoErr, len(m.Body))
+		if infoErr != nil || i.size != m.Size() || i.body != 0 {
+			t.Errorf("look says %+v, %v of a message with %d bytes", i, infoErr, m.Size())
 		}
 		again, err := decodeMessage(appendMessage(nil, m))
-		if err != nil || again.Dest != m.Dest || again.ID != m.ID || again.Priority != m.Priority ||
+		if err != nil || again.Dest != m.Dest || again.ID != m.ID || again.Priority != m.Priority || again.Beside != m.Beside ||
 			!bytes.Equal(again.Body, m.Body) || !bytes.Equal(again.Header, m.Header) || !again.Expires.Equal(m.Expires) ||
 			!again.Visible.Equal(m.Visible) || !again.Stored.Equal(m.Stored) {
 			t.Errorf("%+v became %+v, %v", m, again, err)

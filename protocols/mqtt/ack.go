@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"sync"
@@ -17,6 +18,7 @@ type receipt struct {
 	qos   byte
 	ready bool
 	never bool // it is not written: the session has ended, or the connection is about to
+	void  bool // the broker has not taken the message: if the client cannot be told, it sends it again
 	code  byte
 	text  string
 }
@@ -94,11 +96,16 @@ func (r *receipt) done(res core.Published, err error) {
 		r.finish(codeNoSubscribers, "")
 	case err == nil:
 		r.finish(codeSuccess, "")
-	case errors.Is(err, core.ErrClosed):
-		r.abandon()
+	case ending(err): // the client says it again; ErrClosed may come before the outcome is known
+		r.abandon(!errors.Is(err, core.ErrClosed))
 	default:
 		r.refuse(&fault{publishCode(err), reasonText(err), err})
 	}
+}
+
+// ending reports whether something was not done because the connection ends.
+func ending(err error) bool {
+	return errors.Is(err, core.ErrClosed) || errors.Is(err, context.Canceled)
 }
 
 // refuse answers a publish that is not taken. Clients before MQTT 5 cannot be told: see the package documentation.
@@ -110,7 +117,7 @@ func (r *receipt) refuse(f *fault) {
 	}
 	switch f.code {
 	case codeQuota, codeImplementation, codeUnspecified:
-		r.abandon()
+		r.abandon(true)
 		r.p.c.Close(f)
 	default:
 		r.finish(codeSuccess, "")
@@ -124,10 +131,10 @@ func (p *peer) dropped(f *fault) {
 	p.proto.broker.Dropped(reason, 1)
 }
 
-func (r *receipt) abandon() {
+func (r *receipt) abandon(void bool) {
 	rs := &r.p.receipts
 	rs.mu.Lock()
-	r.never = true
+	r.never, r.void = true, void
 	rs.mu.Unlock()
 	r.finish(codeSuccess, "")
 }
@@ -172,8 +179,8 @@ func (rs *receipts) close(r *receipt) {
 	}
 	e, first := rs.exact[r.id]
 	switch {
-	case r.never:
-	case r.code >= codeUnspecified: // the end of it [MQTT-4.3.3-9]
+	case r.never && !r.void: // what has become of it will be known when the client asks again
+	case r.never || r.code >= codeUnspecified: // the end of it [MQTT-4.3.3-9]
 		delete(rs.exact, r.id)
 		rs.open--
 		if rs.p.durable {
@@ -215,14 +222,36 @@ func (rs *receipts) release(id uint16) bool {
 
 // pubrel works off PUBREL.
 func (p *peer) pubrel(pk *packets.Packet) *fault {
-	code := byte(codeUnknownID)
-	if p.receipts.release(pk.PacketID) {
-		code = codeSuccess
-		if p.durable {
-			p.session.Put(idKey(keyIn, pk.PacketID), nil)
-		}
+	if !p.receipts.release(pk.PacketID) {
+		p.answerSafe(packets.Pubcomp<<4, pk.PacketID, codeUnknownID) // a connection that broke may have released it just now
+		return nil
 	}
-	return p.answer(packets.Pubcomp<<4, pk.PacketID, code) // [MQTT-4.3.3-11]
+	if p.durable {
+		p.session.Put(idKey(keyIn, pk.PacketID), nil)
+	}
+	// After PUBCOMP the client may use the identifier for another message: it must not be taken for this one after a crash.
+	p.answerSafe(packets.Pubcomp<<4, pk.PacketID, codeSuccess) // [MQTT-4.3.3-11]
+	return nil
+}
+
+// answerSafe writes an acknowledgement as soon as what was put before is as durable as the session.
+func (p *peer) answerSafe(kind byte, id uint16, code byte) {
+	p.publishing.Store(true)
+	defer p.publishing.Store(false)
+	err := p.session.Sync(p.ctx, func(err error) {
+		switch {
+		case err == nil:
+			_ = p.writeAck(kind, id, code, "") // a connection that broke is seen by its reader
+			if p.publishing.Load() {
+				p.answered.Store(true)
+			}
+		case !ending(err):
+			p.c.Close(&fault{publishCode(err), reasonText(err), err}) // the client says it again to the next connection
+		}
+	})
+	if err != nil && !ending(err) {
+		p.c.Close(&fault{publishCode(err), reasonText(err), err})
+	}
 }
 
 // answer writes an acknowledgement from the goroutine that reads.

@@ -143,7 +143,7 @@ func (f *inflight) released() []uint16 {
 	defer f.mu.Unlock()
 	var ids []uint16
 	for id, e := range f.open {
-		if e.released {
+		if e.released && !e.done {
 			ids = append(ids, id)
 		}
 	}
@@ -165,13 +165,13 @@ func (f *inflight) given() (tags []uint64) {
 	return tags
 }
 
-// snapshot returns what a later connection of the session has to know. What goes back to others is not part of it.
+// snapshot returns what a later connection of the session has to know.
 func (f *inflight) snapshot() map[uint16][]byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := make(map[uint16][]byte, len(f.open))
 	for id, e := range f.open {
-		if e.sub == nil || !e.sub.shared {
+		if e.sub == nil || !e.sub.shared || e.qos == 2 {
 			all[id] = e.bytes()
 		}
 	}
@@ -198,18 +198,23 @@ func (e *outbound) bytes() []byte {
 	return b
 }
 
-// load takes in what bytes made, when the subscription is still there.
-func (f *inflight) load(id uint16, b []byte, subs map[string]*subscription) {
+// load takes in what bytes made, when the subscription is still there, and returns the QoS; 0: it is of no use.
+func (f *inflight) load(id uint16, b []byte, subs map[string]*subscription) (qos byte) {
 	if len(b) < outboundLen || id == 0 {
-		return
+		return 0
 	}
 	e := outbound{
 		released: b[0]&1 != 0, done: b[0]&2 != 0, qos: b[1], old: true,
 		seq: binary.BigEndian.Uint32(b[2:]), record: binary.BigEndian.Uint64(b[6:]),
 		sub: subs[string(b[outboundLen:])],
 	}
+	if e.sub != nil && e.sub.shared {
+		// It went back to others. The client may have seen it, and would take the next message under this identifier for the
+		// same: PUBREL makes it forget. Redelivery to others is what section 4.8.2 has for QoS 1; QoS 2 gets no more here.
+		e.sub, e.released = nil, true
+	}
 	if e.sub == nil && !e.released {
-		return
+		return 0
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -218,6 +223,7 @@ func (f *inflight) load(id uint16, b []byte, subs map[string]*subscription) {
 	}
 	f.open[id] = e
 	f.seq, f.last = max(f.seq, e.seq), max(f.last, id)
+	return e.qos
 }
 
 // puback works off PUBACK.
@@ -242,7 +248,9 @@ func (p *peer) pubrec(pk *packets.Packet) *fault {
 	if p.durable {
 		p.session.Put(idKey(keyOut, pk.PacketID), e.bytes())
 	}
-	return p.answer(packets.Pubrel<<4|2, pk.PacketID, codeSuccess)
+	// After PUBREL the client forgets the message: it must not be sent again after a crash [MQTT-4.3.3-6].
+	p.answerSafe(packets.Pubrel<<4|2, pk.PacketID, codeSuccess)
+	return nil
 }
 
 // pubcomp works off PUBCOMP.
@@ -254,17 +262,19 @@ func (p *peer) pubcomp(pk *packets.Packet) {
 
 // complete settles a delivery that the client has answered.
 func (p *peer) complete(id uint16, e outbound, code byte) {
-	if p.durable && e.qos == 2 {
-		p.session.Put(idKey(keyOut, id), nil)
-	}
-	if e.tag == 0 {
+	if e.tag == 0 { // nothing to settle, or nothing yet: the core has not delivered it to this connection
+		if p.durable && e.qos == 2 && e.done {
+			p.session.Put(idKey(keyOut, id), e.bytes())
+		} else if p.durable && e.qos == 2 {
+			p.session.Put(idKey(keyOut, id), nil)
+		}
 		return
 	}
 	if code < codeUnspecified || !e.sub.shared {
 		if code >= codeUnspecified {
 			p.proto.broker.Dropped(errRefused, 1)
 		}
-		if p.acked = append(p.acked, e.tag); len(p.acked) >= ackBatch {
+		if p.acked.add(e.tag, id, e.qos); len(p.acked.tags) >= ackBatch {
 			p.settleAcked()
 		}
 		return
@@ -275,6 +285,36 @@ func (p *peer) complete(id uint16, e outbound, code byte) {
 		outcome = core.Rejected
 	}
 	_ = p.session.Settle(p.ctx, outcome, nil, e.tag) // unknown: the subscription has ended meanwhile
+	if p.durable && e.qos == 2 {
+		p.session.Put(idKey(keyOut, id), nil)
+	}
+}
+
+// over is what the client is finished with.
+type over struct {
+	tags []uint64
+	ids  []uint16 // of QoS 2
+}
+
+func (o *over) add(tag uint64, id uint16, qos byte) {
+	o.tags = append(o.tags, tag)
+	if qos == 2 {
+		o.ids = append(o.ids, id)
+	}
+}
+
+func (o *over) reset() { o.tags, o.ids = o.tags[:0], o.ids[:0] }
+
+// settleOver settles, and then forgets the handshakes of QoS 2: what a crash leaves must not be a message without its
+// handshake, which the client would take for a new one.
+func (p *peer) settleOver(o *over) {
+	p.accept(o.tags)
+	if p.durable {
+		for _, id := range o.ids {
+			p.session.Put(idKey(keyOut, id), nil)
+		}
+	}
+	o.reset()
 }
 
 // ackBatch is how many acknowledgements are settled in one go at most.

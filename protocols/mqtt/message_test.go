@@ -294,8 +294,7 @@ func TestQueueQoS2(t *testing.T) {
 		pub.publish("$queue/q", 2, 2, "two")
 		a := s.client(hello{id: "a", props: expiry(60)})
 		a.subscribe("$queue/q", 2)
-		m := a.message()
-		a.message()
+		m, other := a.message(), a.message()
 		a.ack(tPUBREC, m.id)
 		a.want(tPUBREL, 0, byte(m.id))
 		a.leave()
@@ -307,7 +306,9 @@ func TestQueueQoS2(t *testing.T) {
 		b.nothing()
 		a = s.client(hello{id: "a", dirty: true, props: expiry(60)})
 		a.want(tPUBREL, 0, byte(m.id))
+		a.want(tPUBREL, 0, byte(other.id)) // it is to forget that it has seen it
 		a.ack(tPUBCOMP, m.id)
+		a.ack(tPUBCOMP, other.id)
 		a.nothing()
 	})
 }
@@ -492,4 +493,31 @@ func TestMerge(t *testing.T) {
 	if string(got) != string(want) {
 		t.Errorf("got %x, want %x", got, want)
 	}
+}
+
+// A QoS 2 publish that a client before MQTT 5 cannot be refused is one that the broker has not received: sent again, it counts.
+func TestExactlyOnceRefused(t *testing.T) {
+	full := coretest.Queue("full", core.QueueConfig{MaxLength: 1})
+	bubble(t, setup{broker: []coretest.Option{full}}, func(t *testing.T, s *server) {
+		h := hello{id: "c", v: 4, dirty: true}
+		c := s.client(h)
+		c.publish("$queue/full", 2, 1, "one")
+		c.want(tPUBREC, 0, 1)
+		c.publish("$queue/full", 2, 2, "two")
+		<-c.peer.Done()
+		sub := s.client(hello{v: 4})
+		sub.subscribe("$queue/full", 1)
+		if m := sub.message(); m.body != "one" {
+			t.Errorf("got %+v", m)
+		} else {
+			sub.ack(tPUBACK, m.id)
+		}
+		synctest.Wait()
+		c = s.client(h)
+		c.publishFlags(2<<1|8, "$queue/full", 2, "two")
+		c.want(tPUBREC, 0, 2)
+		if m := sub.message(); m.body != "two" {
+			t.Errorf("got %+v", m)
+		}
+	})
 }

@@ -43,7 +43,7 @@ func (p *peer) publish(pk *packets.Packet) *fault {
 	defer p.publishing.Store(false)
 	if again {
 		if r != nil {
-			r.finish(codeSuccess, "")
+			p.repeat(r)
 		}
 		return nil
 	}
@@ -55,10 +55,33 @@ func (p *peer) publish(pk *packets.Packet) *fault {
 	if qos == 2 && p.durable {
 		p.session.Put(idKey(keyIn, pk.PacketID), []byte{1})
 	}
-	if err := p.session.Publish(p.ctx, m, r.done); err != nil {
+	err := p.session.Publish(p.ctx, m, r.done)
+	switch {
+	case err == nil:
+	case ending(err): // it is nowhere: should it come again, it is new
+		r.abandon(true)
+	default:
 		r.done(core.Published{}, err)
 	}
 	return nil
+}
+
+// repeat acknowledges a publish that was received before, as soon as that is safe: the connection that received it may
+// have broken too soon to know.
+func (p *peer) repeat(r *receipt) {
+	done := func(err error) {
+		if err == nil {
+			r.finish(codeSuccess, "")
+			return
+		}
+		r.abandon(false)
+		if !ending(err) {
+			p.c.Close(&fault{publishCode(err), reasonText(err), err}) // the client says it again to the next connection
+		}
+	}
+	if err := p.session.Sync(p.ctx, done); err != nil {
+		done(err)
+	}
 }
 
 // publishOnce publishes what is not acknowledged; what is refused is counted.

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -38,8 +39,8 @@ type peer struct {
 
 	subs    map[string]*subscription
 	aliases map[uint16]string
-	acked   []uint64 // tags that are accepted, to be settled in one go
-	dirty   bool     // something was written since the last flush
+	acked   over // what is acknowledged, to be settled in one go
+	dirty   bool // something was written since the last flush
 	// answered says the same of what was written while Publish ran.
 	answered   atomic.Bool
 	publishing atomic.Bool
@@ -101,11 +102,17 @@ func (p *peer) resume() error {
 	})
 	p.session.Keys(keyOut, func(key string, value []byte) bool {
 		if id, ok := keyID(key); ok {
-			p.out.load(id, value, byText)
+			if qos := p.out.load(id, value, byText); qos < 2 {
+				p.session.Put(key, nil) // written down again when the connection ends
+			}
 		}
 		return true
 	})
-	for _, id := range p.out.released() { // [MQTT-4.4.0-1]
+	released := p.out.released()
+	if err := p.safe(released); err != nil {
+		return err
+	}
+	for _, id := range released { // [MQTT-4.4.0-1]
 		if err := p.writeAck(packets.Pubrel<<4|2, id, codeSuccess, ""); err != nil {
 			return err
 		}
@@ -117,6 +124,9 @@ func (p *peer) resume() error {
 		}
 		p.addSub(sub)
 		if err := p.session.Subscribe(p.ctx, p.consume(sub, core.RetainedNever)); err != nil {
+			if !refused(err) {
+				return err // the next connection may find a disk that is not full
+			}
 			// What the client may no longer have (an ACL that has changed) it does not get.
 			p.log.Debug("subscription not resumed", "filter", sub.text, "error", err)
 			delete(p.subs, sub.text)
@@ -126,11 +136,35 @@ func (p *peer) resume() error {
 	return nil
 }
 
+// refused reports whether a subscription is not to be had, now or later.
+func refused(err error) bool {
+	for _, reason := range []error{core.ErrDenied, core.ErrInvalid, core.ErrLimit, core.ErrInUse, core.ErrNotFound} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
+}
+
+// safe returns when a crash cannot make the broker forget that the client has taken these over: PUBREC may have come with the
+// last words of the connection before.
+func (p *peer) safe(released []uint16) error {
+	if !p.durable || len(released) == 0 {
+		return nil
+	}
+	values := make([]core.Value, len(released))
+	for i, id := range released {
+		values[i] = core.Value{Key: idKey(keyOut, id), Data: p.out.get(id)}
+	}
+	return p.session.PutNow(p.ctx, values...)
+}
+
 // keep writes down, before the session is left, what the client holds of it.
 func (p *peer) keep() {
 	if !p.connected {
 		return
 	}
+	p.settleAcked()
 	if tags := p.out.given(); len(tags) > 0 {
 		p.accept(tags)
 	}
@@ -155,8 +189,7 @@ func (p *peer) accept(tags []uint64) {
 
 // settleAcked settles what was acknowledged since the last time.
 func (p *peer) settleAcked() {
-	if len(p.acked) > 0 {
-		p.accept(p.acked)
-		p.acked = p.acked[:0]
+	if len(p.acked.tags) > 0 {
+		p.settleOver(&p.acked)
 	}
 }
