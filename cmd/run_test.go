@@ -194,7 +194,7 @@ func TestUnbound(t *testing.T) {
 	addr := free.Addr().String()
 	free.Close()
 	code, _, stderr := run(t, "--set", "listeners.stomp.uri=tcp://"+addr, "--set", "listeners.websocket.uri=ws://"+taken.Addr().String(),
-		"--set", "listeners.mqtt.enabled=false", "--set", "admin.listen=127.0.0.1:0")
+		"--set", "listeners.mqtt.enabled=false", "--set", "admin.listen=127.0.0.1:0", "--set", "engine.kind=memory")
 	if code != 1 || strings.Contains(stderr, "msg=listening listener=stomp") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}

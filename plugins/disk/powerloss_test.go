@@ -442,9 +442,16 @@ func (w *writer) check(e *disk.Engine) {
 	}
 	ok := same(got, state)
 	for !ok && at-w.first < len(w.steps) && w.steps[at-w.first].waits {
-		state.apply(&w.steps[at-w.first])
+		x := &w.steps[at-w.first]
+		before := state.logs[x.purged]
+		state.apply(x)
 		at++
-		ok = same(got, state)
+		if ok = same(got, state); !ok && x.purged != "" && at > s.confirmed {
+			// It was under way, and takes several batches when bodies are shared.
+			half := state.clone()
+			half.logs[x.purged] = slices.DeleteFunc(slices.Clone(before), func(b string) bool { return !slices.Contains(got.logs[x.purged], b) })
+			ok = same(got, half)
+		}
 	}
 	for ok && at < s.confirmed && at-w.first < len(w.steps) && w.steps[at-w.first].waits { // one that changed nothing
 		state.apply(&w.steps[at-w.first])
