@@ -61,7 +61,7 @@ func TestScale(t *testing.T) {
 			if f.N != n {
 				t.Errorf("%d of %d matched", f.N, n)
 			}
-			if f.Stall > 500*time.Millisecond {
+			if f.Stall > 500*time.Millisecond*slack() {
 				t.Errorf("a commit took %v meanwhile", f.Stall)
 			}
 		}},
@@ -74,12 +74,20 @@ func TestScale(t *testing.T) {
 			child(t, c.name+"-read", n, dir, &f)
 			t.Logf("%d: %v to the first, %d MiB resident (at most %d), drained at %.0f/s; on disk %d MiB, %d when drained, %d later; stall %v",
 				n, f.First.Round(time.Millisecond), f.RSS>>20, f.Peak>>20, f.Drain, f.Disk[0]>>20, f.Disk[1]>>20, f.Disk[2]>>20, f.Stall)
-			if f.First > c.first {
-				t.Errorf("it took %v, %v is permitted", f.First, c.first)
+			if first := c.first * slack(); f.First > first {
+				t.Errorf("it took %v, %v is permitted", f.First, first)
 			}
 			c.check(t, n, f)
 		})
 	}
+}
+
+// slack is for a small store, which is looked at on machines that have other things to do.
+func slack() time.Duration {
+	if *scale < 1 {
+		return 10
+	}
+	return 1
 }
 
 // child runs TestScaleChild in a process, which kills itself at the end.
