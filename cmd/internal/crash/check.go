@@ -73,14 +73,14 @@ func (v Violation) String() string {
 
 // settlement is one attempt to settle a delivery.
 type settlement struct {
-	Event
+	*Event
 	confirmed int // At; 0: nobody has said so
 	tx        *transaction
 }
 
 // delivery is one Received.
 type delivery struct {
-	Event
+	*Event
 	settled []*settlement
 }
 
@@ -103,7 +103,7 @@ const (
 
 // message is one that was sent.
 type message struct {
-	Event
+	*Event
 	confirmed int
 	tx        *transaction
 	at        map[string][]*delivery // by place, by run and time
@@ -159,7 +159,7 @@ func (c *checker) violate(rule Rule, m Message, place, text string, events ...Ev
 func (c *checker) take(e *Event) {
 	switch e.Kind {
 	case Sent:
-		m := &message{Event: *e, tx: c.tx(e.Tx), at: make(map[string][]*delivery)}
+		m := &message{Event: e, tx: c.tx(e.Tx), at: make(map[string][]*delivery)}
 		c.messages[e.Message] = m
 		c.order = append(c.order, m)
 		if m.tx != nil {
@@ -170,12 +170,12 @@ func (c *checker) take(e *Event) {
 			m.confirmed = e.At
 		}
 	case Received:
-		d := &delivery{Event: *e}
+		d := &delivery{Event: e}
 		c.deliveries[e.At] = d
 		c.sorted = append(c.sorted, d)
 	case Settled:
 		if d := c.deliveries[e.Delivery]; d != nil {
-			d.settled = append(d.settled, &settlement{Event: *e, tx: c.tx(e.Tx)})
+			d.settled = append(d.settled, &settlement{Event: e, tx: c.tx(e.Tx)})
 		}
 	case SettleConfirmed:
 		if d := c.deliveries[e.Delivery]; d != nil && len(d.settled) > 0 {
@@ -211,14 +211,14 @@ func (c *checker) place(d *delivery) {
 	m, p := c.messages[d.Message], c.byName[d.Place]
 	switch {
 	case m == nil || p == nil:
-		c.violate(Ghost, d.Message, d.Place, "", d.Event)
+		c.violate(Ghost, d.Message, d.Place, "", *d.Event)
 		return
 	case p.DeadOf != "":
 		if source := c.byName[p.DeadOf]; source == nil || source.From != m.Dest || source.Limit == 0 && !m.rejected(p.DeadOf) {
-			c.violate(Ghost, d.Message, d.Place, "nobody has rejected it", m.Event, d.Event)
+			c.violate(Ghost, d.Message, d.Place, "nobody has rejected it", *m.Event, *d.Event)
 		}
 	case p.From != m.Dest:
-		c.violate(Ghost, d.Message, d.Place, "", m.Event, d.Event)
+		c.violate(Ghost, d.Message, d.Place, "", *m.Event, *d.Event)
 	}
 	m.at[d.Place] = append(m.at[d.Place], d)
 }
@@ -249,7 +249,7 @@ func (c *checker) decide(t *transaction) {
 		t.outcome = happened
 		if unseen != nil {
 			c.violate(Torn, unseen.Message, "", fmt.Sprintf("%v of the same transaction was delivered", seen.Message),
-				seen.Event, seen.first().Event, unseen.Event)
+				*seen.Event, *seen.first().Event, *unseen.Event)
 		}
 	case unseen != nil:
 		t.outcome = failed

@@ -9,7 +9,7 @@ import (
 func (c *checker) message(m *message) {
 	if m.tx != nil && m.tx.outcome == failed {
 		if d := m.first(); d != nil {
-			c.violate(Undone, m.Message, d.Place, "", m.Event, d.Event)
+			c.violate(Undone, m.Message, d.Place, "", *m.Event, *d.Event)
 		}
 		return
 	}
@@ -27,16 +27,16 @@ func (c *checker) delivered(m *message, p *Place, promised bool) {
 	ds := m.at[p.Name]
 	if len(ds) == 0 {
 		if promised && !c.diedUnseen(m, p) {
-			c.violate(Lost, m.Message, p.Name, "never delivered", m.Event)
+			c.violate(Lost, m.Message, p.Name, "never delivered", *m.Event)
 		}
 		return
 	}
-	all := []Event{m.Event}
+	all := []Event{*m.Event}
 	handed := 0
 	for _, d := range ds {
-		all = append(all, d.Event)
+		all = append(all, *d.Event)
 		for _, s := range d.settled {
-			all = append(all, s.Event)
+			all = append(all, *s.Event)
 		}
 		if !d.Repeat {
 			handed++
@@ -133,7 +133,7 @@ func (c *checker) dead(m *message, p *Place) {
 		last := here[len(here)-1]
 		late := p.Limit > 0 && there[0].Run == last.Run // handed out before, and read when it was dead
 		if there[0].At < last.At && there[0].Run <= last.Run && !late {
-			c.violate(AfterAck, m.Message, p.Name, "it was a dead letter already", there[0].Event, last.Event)
+			c.violate(AfterAck, m.Message, p.Name, "it was a dead letter already", *there[0].Event, *last.Event)
 		}
 	}
 }
@@ -165,7 +165,7 @@ func (c *checker) inOrder() {
 		l := link{f, d.Conn}
 		before := conns[l]
 		if before != nil && before.Message.N > d.Message.N && c.ordered(d, before) {
-			c.violate(Disordered, d.Message, d.Place, "on one connection", before.Event, d.Event)
+			c.violate(Disordered, d.Message, d.Place, "on one connection", *before.Event, *d.Event)
 		}
 		if before == nil || before.Message.N < d.Message.N {
 			conns[l] = d
@@ -182,7 +182,7 @@ func (c *checker) inOrder() {
 			s.before, s.during = s.highest(), nil
 		}
 		if s.before != nil && s.before.Message.N > d.Message.N && c.ordered(d, s.before) {
-			c.violate(Disordered, d.Message, d.Place, "since the broker was started anew", s.before.Event, d.Event)
+			c.violate(Disordered, d.Message, d.Place, "since the broker was started anew", *s.before.Event, *d.Event)
 		}
 		if s.during == nil || s.during.Message.N < d.Message.N {
 			s.during = d
