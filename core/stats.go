@@ -4,6 +4,8 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+
+	"github.com/wyemq/wye/core/engine"
 )
 
 // Stats is what a broker has counted, for metrics and consoles.
@@ -12,6 +14,7 @@ type Stats struct {
 	Kept          int // kept while their client is away
 	Subscriptions int
 	Retained      int
+	Store         *engine.Usage            // nil when the engine stores nothing
 	Protocols     map[string]ProtocolStats // by protocol
 	Queues        []QueueStats
 	Drops         map[string]uint64 // messages dropped, by reason id
@@ -88,6 +91,10 @@ func (b *Broker) Stats() Stats {
 	out := Stats{
 		Subscriptions: int(b.stats.subscriptions.Load()), Retained: b.eng.Retained().Len(),
 		Protocols: make(map[string]ProtocolStats), Drops: make(map[string]uint64), Disconnects: make(map[string]uint64),
+	}
+	if e, ok := b.o.Engine.(engine.Sized); ok {
+		u := e.Usage()
+		out.Store = &u
 	}
 	b.stats.mu.Lock()
 	for name, p := range b.stats.protocols {

@@ -18,6 +18,7 @@ type Collector struct {
 
 	connections, accepted, ended, receivedBytes, sentBytes metric
 
+	store, storeFree                                 metric
 	sessions, kept, subscriptions, retained          metric
 	received, delivered, receivedBody, deliveredBody metric
 	dropped, disconnects                             metric
@@ -60,6 +61,9 @@ func NewCollector(cfg Config, source Source) *Collector {
 	c.deliveredBody = counter("message_delivered_bytes_total", "Bytes in the bodies of messages delivered to clients.", "protocol")
 	c.dropped = counter("messages_dropped_total", "Messages dropped, by reason id.", "reason")
 	c.disconnects = counter("disconnects_total", "Sessions ended, by reason id.", "reason")
+
+	c.store = gauge("store_bytes", "Bytes that the engine has on disk.")
+	c.storeFree = gauge("store_free_bytes", "Bytes that are left for it there.")
 
 	c.queues = gauge("queues", "Queues, durable subscriptions and groups.", "kind")
 	c.ready = gauge("messages_ready", "Messages waiting in all queues.")
@@ -119,6 +123,10 @@ func (c *Collector) collectBroker(o output, s *core.Stats) {
 	o.put(c.kept, float64(s.Kept))
 	o.put(c.subscriptions, float64(s.Subscriptions))
 	o.put(c.retained, float64(s.Retained))
+	if s.Store != nil {
+		o.put(c.store, float64(s.Store.Bytes))
+		o.put(c.storeFree, float64(s.Store.Free))
+	}
 	names := slices.Concat(c.source.Protocols, slices.Collect(maps.Keys(s.Protocols)))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/core/engine/memory"
 	"github.com/wyemq/wye/plugins/metrics"
 )
@@ -59,7 +60,7 @@ func fixed(s core.Stats) func() core.Stats { return func() core.Stats { return s
 func TestEverySeries(t *testing.T) {
 	lines := scrape(t, metrics.DefaultConfig(), metrics.Source{
 		Broker: fixed(core.Stats{
-			Sessions: 3, Kept: 2, Subscriptions: 5, Retained: 7,
+			Sessions: 3, Kept: 2, Subscriptions: 5, Retained: 7, Store: &engine.Usage{Bytes: 4096, Free: 8192},
 			Protocols:   map[string]core.ProtocolStats{"stomp": {Sessions: 2, In: 10, Out: 20, InBytes: 100, OutBytes: 200}},
 			Queues:      []core.QueueStats{{VHost: "/", Name: "queue/jobs", Kind: "queue", Ready: 4, Unacked: 1, Consumers: 2, Bytes: 512}},
 			Drops:       map[string]uint64{"slow_consumer": 6},
@@ -84,6 +85,8 @@ func TestEverySeries(t *testing.T) {
 		`wye_sessions_kept 2`,
 		`wye_subscriptions 5`,
 		`wye_retained_messages 7`,
+		`wye_store_bytes 4096`,
+		`wye_store_free_bytes 8192`,
 		`wye_messages_received_total{protocol="stomp"} 10`,
 		`wye_messages_received_total{protocol="mqtt"} 0`,
 		`wye_messages_delivered_total{protocol="stomp"} 20`,
