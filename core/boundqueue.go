@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
@@ -34,6 +35,7 @@ type boundQueue struct {
 
 	defining atomic.Bool // it is told
 	promoted atomic.Bool // its log was in memory, and is durable now
+	warned   atomic.Bool // of a declaration that differs
 
 	mu      sync.Mutex
 	members int  // attached subscriptions
@@ -43,6 +45,17 @@ type boundQueue struct {
 
 // volatile reports whether the queue is not to be found again after a restart, in a broker whose engine is durable.
 func (bq *boundQueue) volatile() bool { return tandem.IsVolatile(bq.id) && !bq.promoted.Load() }
+
+// differs warns, once, when a client declares the queue otherwise than it is: whoever made it, or the policy of the
+// configuration, counts.
+func (bq *boundQueue) differs(declared *QueueConfig) {
+	if declared == nil || bq.kind != kindQueue {
+		return
+	}
+	if is := bq.v.config(&bq.spec); *declared != is && !bq.warned.Swap(true) {
+		bq.v.b.log.Warn("queue declared otherwise than it is", "queue", bq.name, "declared", fmt.Sprintf("%+v", *declared), "is", fmt.Sprintf("%+v", is))
+	}
+}
 
 // stored reports whether its messages are, or soon may be, in a durable log.
 func (bq *boundQueue) stored() bool { return bq.kind == kindGroup || !tandem.IsVolatile(bq.id) }

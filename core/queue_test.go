@@ -1,8 +1,11 @@
 package core_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/coretest"
 	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/engine/memory"
 )
 
 const jobs = "queue/jobs"
@@ -211,6 +215,31 @@ func TestDeclaredQueue(t *testing.T) {
 		w.settle(c, core.Requeue, w.want(c, "2")...)
 		w.want(c, "2")
 	}, coretest.Queue("strict", core.QueueConfig{MaxDeliveries: 5}))
+}
+
+// A declaration that comes too late changes nothing, and is told once.
+func TestDeclaredOtherwise(t *testing.T) {
+	var log bytes.Buffer
+	b, err := core.NewBroker(core.Options{Engine: memory.New(), Anonymous: core.AnonymousAlways, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.Connect(t.Context(), core.Login{}, coretest.NewSink().Deliver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, attempts := range []int{1, 1, 2, 3} {
+		sub := &core.Subscription{ID: fmt.Sprint(i), Filter: jobs, Ack: core.AckIndividual, Queue: &core.QueueConfig{MaxDeliveries: attempts}}
+		if err := s.Subscribe(t.Context(), sub); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Close(), b.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "queue declared otherwise"); n != 1 || !strings.Contains(log.String(), "MaxDeliveries:2") {
+		t.Errorf("%d warnings in\n%s", n, &log)
+	}
 }
 
 // When the engine refuses a settlement, the delivery can be settled again, or is redelivered.

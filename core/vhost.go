@@ -229,13 +229,18 @@ func (v *vhost) policy(dest string, declared *QueueConfig) QueueConfig {
 func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConfig) (*boundQueue, error) {
 	id := v.queueLog(dest)
 	if bq := v.lookup(id); bq != nil {
+		bq.differs(declared)
 		return bq, nil
 	}
 	if rest, ok := strings.CutPrefix(dest, "temp/"); ok {
 		token, _, _ := strings.Cut(rest, "/")
 		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token})
 	}
-	return v.make(ctx, id, queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared})
+	bq, err := v.make(ctx, id, queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared})
+	if err == nil {
+		bq.differs(declared)
+	}
+	return bq, err
 }
 
 const (
