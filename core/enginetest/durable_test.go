@@ -276,7 +276,7 @@ func TestDurableKit(t *testing.T) {
 			for _, id := range empty {
 				_ = e.Drop(context.Background(), id)
 			}
-		}, want: "Restart/Seqs"},
+		}, want: "Restart/Seqs", unseen: true}, // unless the model happens to close with an empty log
 	} {
 		t.Run(name, func(t *testing.T) {
 			wants := []string{c.want}
