@@ -62,8 +62,15 @@ func start(t *testing.T, args []string, opts ...fx.Option) *program {
 		ended <- code
 	}()
 	p := &program{stop: func(syscall.Signal) { cancel() }}
-	p.exit = sync.OnceValue(func() int { return <-ended })
-	p.watch(t, r)
+	var read <-chan struct{}
+	p.exit = sync.OnceValue(func() int {
+		code := <-ended
+		if read != nil {
+			<-read // the last lines of the log as well
+		}
+		return code
+	})
+	read = p.watch(t, r)
 	t.Cleanup(func() {
 		cancel()
 		p.exit()
