@@ -54,7 +54,7 @@ func (r *retained) Match(ctx context.Context, filter string, fn func(*engine.Mes
 	if !strings.ContainsAny(filter, "+#") {
 		return r.one(ctx, filter, fn)
 	}
-	w := &walk{filter: strings.Split(filter, "/")}
+	w := &walk{filter: engine.ParseFilter(filter)}
 	literal := 0
 	for literal < len(w.filter) && w.filter[literal] != "+" && w.filter[literal] != "#" {
 		literal++
@@ -121,7 +121,7 @@ func expired(m *engine.Message, now time.Time) bool {
 
 // walk is one Match.
 type walk struct {
-	filter  []string
+	filter  engine.Filter
 	at, end []byte // what is left to look at
 }
 
@@ -172,7 +172,7 @@ func (r *retained) chunk(ctx context.Context, w *walk) (out []*engine.Message, m
 
 // look reports whether a stored topic matches or, if nothing that begins like it can, the first key that may.
 func (w *walk) look(key []byte) (match bool, skip []byte) {
-	states := w.closure(make([]int, 1, 8))
+	states := w.filter.Start()
 	for from := 1; ; {
 		level, end := key[from:], len(key)
 		if i := bytes.Index(level, []byte(levelEnd)); i >= 0 {
@@ -182,13 +182,13 @@ func (w *walk) look(key []byte) (match bool, skip []byte) {
 		if bytes.IndexByte(level, 0) >= 0 {
 			name = bytes.ReplaceAll(level, []byte(escapeNUL), []byte{0})
 		}
-		next := w.step(states, string(name))
+		next := w.filter.Step(states, string(name))
 		if len(next) == 0 {
 			return false, w.skip(states, key[:from], name)
 		}
 		states = next
 		if end == len(key) {
-			return states[len(states)-1] == len(w.filter), nil
+			return w.filter.Ends(states), nil
 		}
 		from = end + len(levelEnd)
 	}
@@ -210,37 +210,6 @@ func (w *walk) skip(states []int, before, level []byte) []byte {
 		return w.end
 	}
 	return append(slices.Clone(before[:len(before)-len(levelEnd)]), afterAll...)
-}
-
-// closure adds the places in the filter that are reached because '#' stands for no level at all. at is sorted.
-func (w *walk) closure(at []int) []int {
-	for i := 0; i < len(at); i++ {
-		if n := at[i]; n < len(w.filter) && w.filter[n] == "#" {
-			if k, found := slices.BinarySearch(at, n+1); !found {
-				at = slices.Insert(at, k, n+1)
-			}
-		}
-	}
-	return at
-}
-
-// step returns the places after one more level; none: the topic does not match.
-func (w *walk) step(at []int, level string) (next []int) {
-	for _, n := range at {
-		switch {
-		case n == len(w.filter):
-			continue
-		case w.filter[n] == "#":
-		case w.filter[n] == "+" || w.filter[n] == level:
-			n++
-		default:
-			continue
-		}
-		if len(next) == 0 || next[len(next)-1] < n {
-			next = append(next, n)
-		}
-	}
-	return w.closure(next)
 }
 
 // topicChanges are those of the group under way.

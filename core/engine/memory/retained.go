@@ -90,8 +90,8 @@ func expired(m *engine.Message, now time.Time) bool {
 
 // Match implements engine.Retained. The lock is held for one level of one topic at a time, not while fn runs.
 func (r *retained) Match(ctx context.Context, filter string, fn func(*engine.Message) bool) error {
-	w := walk{r: r, ctx: ctx, levels: strings.Split(filter, "/"), now: time.Now(), fn: fn}
-	w.visit(&r.root, w.closure([]int{0}))
+	w := walk{r: r, ctx: ctx, filter: engine.ParseFilter(filter), now: time.Now(), fn: fn}
+	w.visit(&r.root, w.filter.Start())
 	return w.err
 }
 
@@ -100,41 +100,10 @@ func (r *retained) Match(ctx context.Context, filter string, fn func(*engine.Mes
 type walk struct {
 	r      *retained
 	ctx    context.Context //nolint:containedctx // of this one call
-	levels []string
+	filter engine.Filter
 	now    time.Time
 	fn     func(*engine.Message) bool
 	err    error
-}
-
-// closure adds the places that are reached because '#' stands for no level at all. at is sorted.
-func (w *walk) closure(at []int) []int {
-	for i := 0; i < len(at); i++ {
-		if n := at[i]; n < len(w.levels) && w.levels[n] == "#" {
-			if k, found := slices.BinarySearch(at, n+1); !found {
-				at = slices.Insert(at, k, n+1)
-			}
-		}
-	}
-	return at
-}
-
-// step returns the places after one more level; nil: there is none.
-func (w *walk) step(at []int, level string) (next []int) {
-	for _, n := range at {
-		switch {
-		case n == len(w.levels):
-			continue
-		case w.levels[n] == "#":
-		case w.levels[n] == "+" || w.levels[n] == level:
-			n++
-		default:
-			continue
-		}
-		if len(next) == 0 || next[len(next)-1] < n {
-			next = append(next, n)
-		}
-	}
-	return w.closure(next)
 }
 
 // visit calls fn for what matches at l and below. It returns false when the walk is over.
@@ -142,13 +111,13 @@ func (w *walk) visit(l *leaf, at []int) bool {
 	if w.err = w.ctx.Err(); w.err != nil {
 		return false
 	}
-	ends := at[len(at)-1] == len(w.levels)
+	ends := w.filter.Ends(at)
 	m, children := w.look(l, at, ends)
 	if m != nil && !w.fn(m) {
 		return false
 	}
 	for _, c := range children {
-		if next := w.step(at, c.level); len(next) > 0 && !w.visit(c, next) {
+		if next := w.filter.Step(at, c.level); len(next) > 0 && !w.visit(c, next) {
 			return false
 		}
 	}
@@ -163,7 +132,7 @@ func (w *walk) look(l *leaf, at []int, ends bool) (m *engine.Message, children [
 		m = l.msg
 	}
 	for _, n := range at {
-		if n < len(w.levels) && (w.levels[n] == "+" || w.levels[n] == "#") {
+		if n < len(w.filter) && (w.filter[n] == "+" || w.filter[n] == "#") {
 			children = make([]*leaf, 0, len(l.children))
 			for _, c := range l.children {
 				children = append(children, c)
@@ -172,8 +141,8 @@ func (w *walk) look(l *leaf, at []int, ends bool) (m *engine.Message, children [
 		}
 	}
 	for _, n := range at {
-		if n < len(w.levels) {
-			if c := l.children[w.levels[n]]; c != nil && !slices.Contains(children, c) {
+		if n < len(w.filter) {
+			if c := l.children[w.filter[n]]; c != nil && !slices.Contains(children, c) {
 				children = append(children, c)
 			}
 		}
