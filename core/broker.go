@@ -22,6 +22,10 @@ type Options struct {
 	Authenticators []Authenticator
 	Authorizers    []Authorizer
 	Interceptors   []Interceptor
+	// Credentials says where those of a client are looked for, in order: the first place that has some is the only one that
+	// counts. Nil: DefaultCredentials. Cookie is the name of the cookie that holds a token; empty: none is looked at.
+	Credentials []string
+	Cookie      string
 	// Anonymous says who may log in without credentials when no Authenticator decides. Empty: loopback.
 	Anonymous Anonymous
 	// Limits bound what clients may use. The zero value means DefaultLimits.
@@ -81,6 +85,12 @@ func NewBroker(o Options) (*Broker, error) {
 	case AnonymousAlways, AnonymousLoopback, AnonymousNever:
 	default:
 		return nil, fmt.Errorf("broker: anonymous must be loopback, false or true, is %q", string(o.Anonymous))
+	}
+	if o.Credentials == nil {
+		o.Credentials = DefaultCredentials()
+	}
+	if err := checkCredentials(o.Credentials); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
 	}
 	policy, _ := outbox.ParsePolicy(o.Limits.OutboxOverflow)
 	b := &Broker{

@@ -63,6 +63,9 @@ type ConnInfo struct {
 	Local, Remote net.Addr
 	// TLS is nil on a plain connection.
 	TLS *tls.ConnectionState
+	// Bearer is the token of a subprotocol "bearer.<token>" that was offered beside that of a protocol, Ticket the
+	// parameter "ticket" of the URL. Both are secrets.
+	Bearer, Ticket string
 	// Header holds what an Authenticator may need of the HTTP request: Authorization, Cookie,
 	// Origin, User-Agent. Nil on plain TCP.
 	Header http.Header

@@ -24,8 +24,10 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		return nil, err
 	}
 	v := b.vhost(defaultVHost)
-	p.VHost = v.name
-	p.ClientID = l.ClientID
+	if p.VHost != "" && p.VHost != v.name {
+		return nil, fmt.Errorf("user %q is of virtual host %q, which is not served: %w", p.Name, p.VHost, ErrLogin)
+	}
+	p.VHost, p.ClientID, p.Remote = v.name, l.ClientID, remoteOf(l.Conn)
 	if p.ClientID == "" {
 		p.ClientID = "wye-" + rand.Text()
 	}
@@ -45,19 +47,28 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if l.Credit > 0 {
 		s.window = queue.NewWindow(l.Credit)
 	}
+	if err := s.Authorize(ctx, OpConnect, clientName(p.ClientID)); err != nil {
+		return nil, err
+	}
 	err = b.intercept(ctx, &Call{Op: OpConnect, Principal: &s.principal}, lastDoesNothing)
 	if err != nil {
 		return nil, err
 	}
 	if l.Will != nil {
-		if err := s.admit(ctx, l.Will); err != nil { // it is the client's, and authorized now
+		if err := s.admit(ctx, l.Will, nil); err != nil { // it is the client's, and authorized now
 			return nil, fmt.Errorf("will: %w", err)
 		}
 	}
 	if err := b.register(ctx, s); err != nil {
 		return nil, err
 	}
-	s.claimState(&l)
+	if err := s.claimState(&l); err != nil {
+		b.offline(s)
+		s.counters.sessions.Add(-1)
+		close(s.gone)
+		return nil, err
+	}
+	s.expire()
 	if l.Will != nil {
 		s.st.setWill(l.Will, l.WillDelay)
 	}
@@ -66,9 +77,13 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 
 // authenticate asks who the client is.
 func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) {
+	if err := b.gather(l); err != nil {
+		return Principal{}, err
+	}
 	for _, a := range b.o.Authenticators {
 		p, err := a.Authenticate(ctx, l)
 		if err == nil {
+			b.log.Debug("login", "user", p.Name, "client", l.ClientID, "authenticator", a.Name(), "credentials", l.Source)
 			return p, nil
 		}
 		if errors.Is(err, ErrSkip) {
@@ -77,12 +92,14 @@ func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) 
 		if !errors.Is(err, ErrLogin) {
 			err = fmt.Errorf("%w: %w", ErrLogin, err)
 		}
+		if l.Source != "" {
+			return Principal{}, fmt.Errorf("authenticator %s, credentials from %s: %w", a.Name(), l.Source, err)
+		}
 		return Principal{}, fmt.Errorf("authenticator %s: %w", a.Name(), err)
 	}
-	named := l.User != "" || l.Token != ""
 	switch {
-	case named && len(b.o.Authenticators) > 0:
-		return Principal{}, fmt.Errorf("nobody knows user %q: %w", l.User, ErrLogin)
+	case l.Source != "" && Guarded(b.o.Authenticators):
+		return Principal{}, fmt.Errorf("no authenticator knows the credentials from %s: %w", l.Source, ErrLogin)
 	case b.o.Anonymous == AnonymousAlways:
 		return Principal{}, nil
 	case b.o.Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
@@ -111,6 +128,9 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 			return nil
 		}
 		b.mu.Unlock()
+		if owner := old.principal.Name; owner != "" && owner != s.principal.Name {
+			return fmt.Errorf("client id %q is another user's: %w", s.principal.ClientID, ErrDenied)
+		}
 		old.end(ErrTakenOver)
 		gone, err := old.wait(ctx)
 		if err != nil {
@@ -150,24 +170,30 @@ func (b *Broker) offline(s *Session) {
 	}
 }
 
-// claimState finds what an earlier session left, or begins anew.
-func (s *Session) claimState(l *Login) {
+// claimState finds what an earlier session left, or begins anew. What another user has left is neither taken nor
+// thrown away; that of a client without a name is nobody's, and goes.
+func (s *Session) claimState(l *Login) error {
 	expiry := min(l.Expiry, s.b.o.Limits.SessionExpiry)
 	s.v.mu.Lock()
 	old := s.v.kept[s.principal.ClientID]
+	if old != nil && old.user != "" && old.user != s.principal.Name {
+		s.v.mu.Unlock()
+		return fmt.Errorf("the session of client id %q is another user's: %w", s.principal.ClientID, ErrDenied)
+	}
 	delete(s.v.kept, s.principal.ClientID)
 	s.v.mu.Unlock()
-	if old != nil && !l.CleanStart {
+	if old != nil && !l.CleanStart && old.user == s.principal.Name {
 		if subs, ok := old.resume(s, expiry); ok {
 			s.resumed, s.wasKept = subs, true
 			s.hold(old)
-			return
+			return nil
 		}
 	}
 	if old != nil {
 		old.end()
 	}
-	s.hold(&state{v: s.v, client: s.principal.ClientID, session: s, expiry: expiry})
+	s.hold(&state{v: s.v, client: s.principal.ClientID, user: s.principal.Name, session: s, expiry: expiry})
+	return nil
 }
 
 // hold makes st the session's.

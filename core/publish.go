@@ -27,7 +27,7 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if err := s.admit(ctx, m); err != nil {
+	if err := s.admit(ctx, m, queue); err != nil {
 		return err
 	}
 	if s.b.chains[OpPublish] == nil {
@@ -39,14 +39,14 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 }
 
 // admit checks m and makes it the session's.
-func (s *Session) admit(ctx context.Context, m *Message) error {
+func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) error {
 	if err := destination.Check(m.Destination); err != nil {
 		return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
 	}
 	if m.TextBody && !utf8.Valid(m.Body) {
 		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
 	}
-	if err := s.Authorize(ctx, OpPublish, m.Destination); err != nil {
+	if err := s.mayPublish(ctx, m, declared); err != nil {
 		return err
 	}
 	if m.Retain && len(m.Body) > 0 {
@@ -193,7 +193,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 // admitAll admits the sends of a transaction and runs the interceptors over them.
 func (s *Session) admitAll(ctx context.Context, ms []*Message) ([]*Message, error) {
 	for _, m := range ms {
-		if err := s.admit(ctx, m); err != nil {
+		if err := s.admit(ctx, m, nil); err != nil {
 			return nil, err
 		}
 	}

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +41,7 @@ type Session struct {
 	nextTag uint64
 	temp    string // token of temporary destinations, made on first use
 	err     error
+	expiry  *time.Timer // of the credentials; nil: they do not end
 	closed  atomic.Bool
 
 	changing sync.Mutex // held while a subscription begins or ends
@@ -82,16 +82,6 @@ func (s *Session) Temp(name string) string {
 		}
 	}
 	return "temp/" + s.temp + "/" + name
-}
-
-// Authorize asks whether the client may do op on dest, without doing it.
-func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
-	for _, a := range s.b.o.Authorizers {
-		if err := a.Authorize(ctx, &s.principal, op, dest); err != nil {
-			return fmt.Errorf("%s %s: %w", op, dest, err)
-		}
-	}
-	return nil
 }
 
 // Put keeps a small value with the session, as long as the session is kept; nil deletes. It is
@@ -142,6 +132,9 @@ func (s *Session) Close() error {
 		defer s.changing.Unlock()
 		s.mu.Lock()
 		subs, temp, err := s.subs, s.temp, s.err
+		if s.expiry != nil {
+			s.expiry.Stop()
+		}
 		s.subs, s.held = nil, nil
 		s.mu.Unlock()
 		for _, a := range subs {

@@ -15,6 +15,7 @@ const forever = 136 * 365 * 24 * time.Hour
 type state struct {
 	v      *vhost
 	client string
+	user   string // whose it is; empty: nobody's
 
 	mu        sync.Mutex
 	session   *Session // nil while the client is away

@@ -25,7 +25,7 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err := destination.CheckFilter(sub.Filter); err != nil {
 		return fmt.Errorf("subscribe: %w: %w", ErrInvalid, err)
 	}
-	if err := s.Authorize(ctx, OpSubscribe, sub.Filter); err != nil {
+	if err := s.maySubscribe(ctx, sub); err != nil {
 		return err
 	}
 	return s.b.intercept(ctx, &Call{Op: OpSubscribe, Principal: &s.principal, Subscription: sub}, func(ctx context.Context, c *Call) error {
@@ -201,12 +201,6 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	}
 }
 
-func (s *Session) owns(temp string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.temp != "" && strings.HasPrefix(temp, "temp/"+s.temp+"/")
-}
-
 // sendRetained gives the retained messages that match to a new subscription. Groups get none: no
 // member could know which of them is meant. [MQTT-4.8.2 non-normative]
 func (a *attachment) sendRetained(ctx context.Context) error {
@@ -270,8 +264,11 @@ func (s *Session) Unsubscribe(ctx context.Context, id string) error {
 }
 
 // DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, ErrNotFound when
-// there is none.
+// there is none, ErrDenied for who may not read the filter or delete the group.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
+	if err := s.mayDelete(ctx, group, filter); err != nil {
+		return err
+	}
 	bq := s.v.lookup(s.v.groupLog(group, filter))
 	if bq == nil {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrNotFound)
