@@ -23,7 +23,12 @@ func ExampleRun() {
 	//   ws://, wss://
 	// engines
 	//   memory
+	// authenticators
+	//   users
+	// authorizers
+	//   acl
 	// runners
+	//   acl.ACL
 	//   admin.Server
 	//   mqtt.Protocol
 }

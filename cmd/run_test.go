@@ -204,23 +204,6 @@ func TestUnbound(t *testing.T) {
 	again.Close()
 }
 
-// TestWarning is told about listeners that nobody, or everybody, can use.
-func TestWarning(t *testing.T) {
-	for anonymous, want := range map[string]string{
-		"loopback": "only clients on this machine can log in",
-		"true":     "anybody can log in",
-		"false":    "nobody can log in",
-	} {
-		t.Run(anonymous, func(t *testing.T) {
-			p := start(t, []string{"--set", "listeners.stomp.uri=tcp://0.0.0.0:0", "--set", "auth.anonymous=" + anonymous})
-			log := strings.Join(p.lines, "\n")
-			if n := strings.Count(log, "level=WARN"); n != 1 || !strings.Contains(log, want) || !strings.Contains(log, "listener=stomp") {
-				t.Errorf("%d warnings in\n%s", n, log)
-			}
-		})
-	}
-}
-
 // TestCancelledStart ends a program that was told to stop before it had started.
 func TestCancelledStart(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
