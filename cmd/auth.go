@@ -8,6 +8,10 @@ import (
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/plugins/acl"
+	"github.com/wyemq/wye/plugins/clientcert"
+	"github.com/wyemq/wye/plugins/httpauth"
+	"github.com/wyemq/wye/plugins/jwt"
+	"github.com/wyemq/wye/plugins/tickets"
 	"github.com/wyemq/wye/plugins/users"
 )
 
@@ -19,6 +23,11 @@ func authenticators() []string { return []string{"tickets", "jwt", "clientcert",
 func auth() fx.Option {
 	return fx.Options(
 		corefx.Config("auth.users", users.DefaultConfig), corefx.Authenticator(users.New),
+		corefx.Config("auth.jwt", jwt.DefaultConfig), corefx.Authenticator(jwt.New),
+		corefx.Config("auth.clientcert", clientcert.DefaultConfig), corefx.Authenticator(clientcert.New),
+		corefx.Config("auth.http", httpauth.DefaultConfig), corefx.Authenticator(httpauth.New),
+		corefx.Config("auth.tickets", tickets.DefaultConfig), fx.Provide(tickets.New),
+		corefx.Authenticator(func(o *tickets.Office) *tickets.Office { return o }),
 		corefx.Config("auth.acl", acl.DefaultConfig), fx.Provide(newACL), corefx.Authorizer(func(a *acl.ACL) *acl.ACL { return a }),
 	)
 }

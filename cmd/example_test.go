@@ -24,11 +24,17 @@ func ExampleRun() {
 	// engines
 	//   memory
 	// authenticators
+	//   clientcert
+	//   http
+	//   jwt
+	//   tickets
 	//   users
 	// authorizers
 	//   acl
 	// runners
 	//   acl.ACL
 	//   admin.Server
+	//   httpauth.Authenticator
+	//   jwt.Authenticator
 	//   mqtt.Protocol
 }
