@@ -43,6 +43,31 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
+// TestBearer takes a token out of the subprotocols, and a ticket out of the URL: neither is chosen, answered or told of.
+func TestBearer(t *testing.T) {
+	infos := make(chan *core.ConnInfo, 1)
+	s := serve(t, websocket.DefaultConfig(), spy{infos})
+	for _, c := range []struct{ path, offered, bearer, ticket, chosen string }{
+		{"/", "echo, bearer.a.b-c_d", "a.b-c_d", "", "echo"},
+		{"/", "bearer.x, echo2", "x", "", "echo2"},
+		{"/ws?ticket=T%2B1&x=y", "echo", "", "T+1", "echo"},
+		{"/", "echo", "", "", "echo"},
+	} {
+		p := request(t, dialTCP(t, s.addr), c.path, "Sec-WebSocket-Protocol", c.offered)
+		if p.resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("%s: %s %s", c.offered, p.resp.Status, p.body())
+		}
+		i := <-infos
+		if got := p.resp.Header.Get("Sec-WebSocket-Protocol"); got != c.chosen || i.Bearer != c.bearer || i.Ticket != c.ticket || strings.Contains(i.Path, "?") {
+			t.Errorf("%s %s: answered %q, %+v", c.path, c.offered, got, i)
+		}
+	}
+	p := request(t, dialTCP(t, s.addr), "/?ticket=secret1", "Sec-WebSocket-Protocol", "wamp, bearer.secret2")
+	if body := p.body(); p.resp.StatusCode != http.StatusBadRequest || strings.Contains(body, "secret") {
+		t.Errorf("%s %s", p.resp.Status, body)
+	}
+}
+
 // spy is echo that passes on the Info of each connection.
 type spy struct{ infos chan *core.ConnInfo }
 
