@@ -174,7 +174,7 @@ func TestComingAndGoing(t *testing.T) {
 		for i := range 8 {
 			wg.Go(func() {
 				rnd := rand.New(rand.NewPCG(7, uint64(i)))
-				for range 100 {
+				for range 40 {
 					visit(t, w, rnd)
 				}
 			})

@@ -159,6 +159,13 @@ func TestNoLongerDurable(t *testing.T) {
 		if len(subs) != 0 {
 			w.Error(subs)
 		}
+		w.sub(c, "topic/a", durable)
+		c.Gone()
+		c = w.client("c")
+		w.sub(c, "topic/a") // the first of the resumed session
+		if w.hasQueue("c:topic/a") {
+			w.Error("the queue is left")
+		}
 	})
 }
 

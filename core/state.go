@@ -104,11 +104,12 @@ func (st *state) remember(sub *Subscription) {
 	st.mu.Unlock()
 }
 
-func (st *state) remembers(sub *Subscription) bool {
+// subscription returns what is remembered under an id.
+func (st *state) subscription(id string) (Subscription, bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	old, ok := st.subs[sub.ID]
-	return ok && old.Filter == sub.Filter
+	sub, ok := st.subs[id]
+	return sub, ok
 }
 
 func (st *state) forget(id string) *Subscription {

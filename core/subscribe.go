@@ -52,7 +52,13 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 	if err != nil {
 		return err
 	}
-	existed := old != nil || s.st.remembers(sub)
+	kept, resumed := s.st.subscription(sub.ID)
+	existed := old != nil || resumed && kept.Filter == sub.Filter
+	if old == nil && resumed && !(kept.sameSource(sub) && sub.private()) {
+		if err := s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, sub.ID)); err != nil {
+			return err
+		}
+	}
 	if old != nil && old.sub.Load().sameConsumer(sub) {
 		old.sub.Store(sub) // nothing is lost, doubled or redelivered [MQTT-3.8.4-3]
 		a = old
@@ -80,6 +86,16 @@ func (s *Session) start(ctx context.Context, a, old *attachment) error {
 	s.subs[a.sub.Load().ID] = a
 	s.mu.Unlock()
 	return nil
+}
+
+// direct reports whether the subscription needs no queue: it is an entry of the index.
+func (sub *Subscription) direct() bool {
+	return strings.HasPrefix(sub.Filter, "topic/") && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable
+}
+
+// private reports whether the subscription has a queue of its own.
+func (sub *Subscription) private() bool {
+	return strings.HasPrefix(sub.Filter, "topic/") && sub.Group == "" && !sub.direct()
 }
 
 // sameSource reports whether both consume the same filter or queue.
@@ -113,8 +129,7 @@ func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
 func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
 	a.s.b.stats.subscriptions.Add(1)
-	isTopic := strings.HasPrefix(sub.Filter, "topic/")
-	if isTopic && sub.Group == "" && sub.Ack == AckAuto && !sub.Durable {
+	if sub.direct() {
 		a.entry = &entry{direct: a}
 		a.s.directs.Add(1) // before it can match: see routing.direct
 		v.index.Add(sub.Filter, a.entry)

@@ -67,7 +67,7 @@ func (p *peer) begins(method string) Exchange {
 	return nil
 }
 
-// readAuth reads the client's next AUTH while mochi waits for the outcome of CONNECT.
+// readAuth reads the client's next AUTH before CONNACK.
 func (p *peer) readAuth(method string) ([]byte, *fault) {
 	packet, header, err := p.in.next()
 	if err != nil {

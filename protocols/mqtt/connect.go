@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -47,12 +48,24 @@ func (p *peer) checkVersion(body []byte) *fault {
 	return failure(codeBadVersion, fmt.Sprintf("protocol %s level %d is not served, MQTT 3.1, 3.1.1 and 5 are", name, level))
 }
 
-// readConnect keeps what a CONNECT asks for, and leaves to mochi what it may see of it.
-func (p *peer) readConnect(pk *packets.Packet) *fault {
-	if p.seen { // [MQTT-3.1.0-2]
-		return failure(codeProtocol, "a second CONNECT")
+// open works off CONNECT: it logs in, answers CONNACK and takes up the session.
+func (p *peer) open(pk *packets.Packet) *fault {
+	h, f := p.readConnect(pk)
+	if f != nil {
+		return f
 	}
-	p.seen = true
+	if f := p.login(h); f != nil {
+		return f
+	}
+	if f := p.writeConnack(h); f != nil {
+		return f
+	}
+	p.begin(h)
+	return nil
+}
+
+// readConnect returns what a CONNECT asks for.
+func (p *peer) readConnect(pk *packets.Packet) (*connect, *fault) {
 	k := &pk.Connect
 	h := &connect{keepAlive: k.Keepalive, receiveMaximum: math.MaxUint16, anonymous: !k.UsernameFlag && !k.PasswordFlag}
 	h.login = core.Login{
@@ -62,7 +75,7 @@ func (p *peer) readConnect(pk *packets.Packet) *fault {
 	longest := min(p.proto.cfg.MaxSessionExpiry, p.proto.broker.Limits().SessionExpiry).Truncate(time.Second)
 	if p.version < 5 {
 		if h.login.ClientID == "" && (p.version == 3 || !k.Clean) { // [MQTT-3.1.3-8] of 3.1.1; 3.1 knows no empty one
-			return failure(codeBadClientID, "an empty client identifier")
+			return nil, failure(codeBadClientID, "an empty client identifier")
 		}
 		if !k.Clean {
 			h.login.Expiry = longest
@@ -77,7 +90,7 @@ func (p *peer) readConnect(pk *packets.Packet) *fault {
 		h.wantsReply = props.RequestResponseInfo == 1
 		h.authMethod, h.authData = strings.Clone(props.AuthenticationMethod), append([]byte(nil), props.AuthenticationData...)
 		if h.authMethod == "" && props.AuthenticationData != nil {
-			return failure(codeProtocol, "authentication data without a method")
+			return nil, failure(codeProtocol, "authentication data without a method")
 		}
 		p.quiet = props.RequestProblemInfoFlag && props.RequestProblemInfo == 0
 		p.maxPacket = int(props.MaximumPacketSize)
@@ -90,24 +103,11 @@ func (p *peer) readConnect(pk *packets.Packet) *fault {
 	if k.WillFlag {
 		will, delay, f := p.willOf(pk)
 		if f != nil {
-			return f
+			return nil, f
 		}
 		h.login.Will, h.login.WillDelay = will, delay
 	}
-	p.hello = h
-	p.leaveToMochi(pk)
-	return nil
-}
-
-// leaveToMochi takes out of a CONNECT what mochi would keep, act upon or wrongly refuse: a will, which it would publish
-// itself, empty passwords and wills, which it takes for errors, the client identifier, by which it would find a session
-// to take over. Each connection is a client of its own to mochi.
-func (p *peer) leaveToMochi(pk *packets.Packet) {
-	k := &pk.Connect
-	*k = packets.ConnectParams{ProtocolName: k.ProtocolName, ClientIdentifier: p.name, Clean: true, Keepalive: math.MaxUint16}
-	pk.Properties = packets.Properties{
-		MaximumPacketSize: pk.Properties.MaximumPacketSize, RequestResponseInfo: pk.Properties.RequestResponseInfo,
-	}
+	return h, nil
 }
 
 func versionName(level byte) string {
@@ -122,8 +122,7 @@ func versionName(level byte) string {
 }
 
 // login opens the session.
-func (p *peer) login() *fault {
-	h := p.hello
+func (p *peer) login(h *connect) *fault {
 	if f := p.authenticate(h); f != nil {
 		return f
 	}
@@ -143,15 +142,33 @@ func (p *peer) login() *fault {
 	return nil
 }
 
-// connack words a CONNACK that says yes.
-func (p *peer) connack(pk *packets.Packet) {
+// writeConnack says yes.
+func (p *peer) writeConnack(h *connect) *fault {
 	_, resumed := p.session.Resumed()
-	pk.SessionPresent = resumed && p.version > 3 // 3.1 reserves the byte
-	if p.version < 5 {
-		pk.Properties = packets.Properties{}
-		return
+	pk := packets.Packet{
+		ProtocolVersion: p.version, FixedHeader: packets.FixedHeader{Type: packets.Connack},
+		SessionPresent: resumed && p.version > 3, // 3.1 reserves the byte
 	}
-	h, cfg := p.hello, &p.proto.cfg
+	if p.version == 5 {
+		pk.Properties = p.granted(h)
+		pk.Mods.AllowResponseInfo = h.wantsReply // [MQTT-3.1.2-28]
+	}
+	var b bytes.Buffer
+	if err := pk.ConnackEncode(&b); err != nil {
+		return faultOf(err)
+	}
+	if p.maxPacket > 0 && b.Len() > p.maxPacket { // [MQTT-3.1.2-24]
+		return failure(codeTooLarge, "CONNACK is larger than the client's maximum packet size")
+	}
+	if err := p.write(b.Bytes()); err != nil {
+		return &fault{codeUnspecified, "write failed", err}
+	}
+	return nil
+}
+
+// granted says what the client may have.
+func (p *peer) granted(h *connect) packets.Properties {
+	cfg := &p.proto.cfg
 	props := packets.Properties{
 		ReceiveMaximum: uint16(cfg.ReceiveMaximum), MaximumPacketSize: uint32(cfg.MaxPacketSize), TopicAliasMaximum: uint16(cfg.TopicAliasMaximum),
 		RetainAvailableFlag: !cfg.Retain, WildcardSubAvailable: 1, WildcardSubAvailableFlag: true,
@@ -173,13 +190,11 @@ func (p *peer) connack(pk *packets.Packet) {
 		_, own, _ := topicOf(p.session.Temp(""))
 		props.ResponseInfo = replyPrefix + own
 	}
-	pk.Properties = props
+	return props
 }
 
 // begin starts the session after its CONNACK.
-func (p *peer) begin() {
-	h := p.hello
-	p.hello = nil
+func (p *peer) begin(h *connect) {
 	p.connected = true
 	p.c.LoggedIn()
 	p.in.limit = p.proto.cfg.MaxPacketSize
@@ -215,10 +230,7 @@ const drainTime = 2 * time.Second
 
 // finish ends the session and says goodbye. The last packet leaves before the transport closes the connection.
 func (p *peer) finish(err error) error {
-	f := p.fault
-	if f == nil && !p.left {
-		f = faultOf(err)
-	}
+	f := faultOf(err)
 	if !p.connected && f != nil && f.code == codeKeepAlive {
 		f = failure(codeMaxConnectTime, "no CONNECT in time")
 	}

@@ -1,14 +1,13 @@
 // Package mqtt speaks MQTT 3.1, 3.1.1 and 5.
 //
-// The packets are decoded by github.com/mochi-mqtt/server, which also validates CONNECT, answers PINGREQ
-// and encodes CONNACK. It sees every packet through a net.Conn of ours and calls our hook with what it has
-// decoded. Everything with consequences happens on this side: routing, retained messages, wills, sessions,
-// take-over and shared subscriptions are the core's; packet identifiers, the in-flight window, the handshakes of QoS 1
-// and 2 in both directions, topic aliases and all reason codes are this package's. mochi keeps nothing about
-// a connection once it has ended, and appears in no exported signature.
+// The codec is that of github.com/mochi-mqtt/server, and nothing else of it is used: its connections cost a second goroutine and
+// 25 kB of stacks each, keep the two directions' packet identifiers in one map and know nothing of our sessions. It appears in no
+// exported signature. Routing, retained messages, wills, sessions, take-over and shared subscriptions are the core's; packet
+// identifiers, the in-flight window, the handshakes of QoS 1 and 2 in both directions, topic aliases and all reason codes
+// are this package's.
 //
-// The files, in the order a byte takes: frame.go cuts the stream into whole packets and checks what mochi does
-// not (inspect.go); hooks.go is what mochi calls; connect.go, publish.go, subscribe.go and ack.go work the
+// The files, in the order a byte takes: frame.go cuts the stream into whole packets and checks what the codec does
+// not (inspect.go); packet.go decodes them; connect.go, publish.go, subscribe.go and ack.go work the
 // packets off; deliver.go and encode.go write what the core hands over. topics.go and properties.go
 // map names and properties, reasons.go maps errors.
 //

@@ -37,12 +37,9 @@ func Inspect(level byte, packet []byte) (code byte) {
 // Encode returns the parts of a PUBLISH before the body, for a QoS 0 receiver.
 func Encode(m *core.Message, version byte) []byte { return encoded(m, version, false) }
 
-// MochiClients returns how many clients mochi remembers.
-func (p *Protocol) MochiClients() int { return p.server.Clients.Len() }
-
 // Deliverer returns the DeliverFunc of a connection of this version, and a subscription of QoS 0 for its deliveries.
 func Deliverer(ctx context.Context, p *Protocol, c core.Conn, version byte) (core.DeliverFunc, *core.Subscription) {
-	pe := newPeer(ctx, p, c, "test")
+	pe := newPeer(ctx, p, c)
 	pe.version = version
 	return pe.deliver, pe.consume(&subscription{text: "a/b", target: target{filter: "topic/a/b"}}, core.RetainedNever)
 }

@@ -83,8 +83,8 @@ func FuzzConn(f *testing.F) {
 			}
 			witness.write([]byte{0xC0, 0})
 			witness.want(0xD0)
-			if st := b.Stats(); st.Sessions != 1 || p.MochiClients() != 1 {
-				t.Fatalf("%d sessions, %d clients in mochi", st.Sessions, p.MochiClients())
+			if st := b.Stats(); st.Sessions != 1 {
+				t.Fatalf("%d sessions", st.Sessions)
 			}
 		})
 	})

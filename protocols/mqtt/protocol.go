@@ -3,13 +3,7 @@ package mqtt
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math"
-	"strconv"
-	"sync/atomic"
-
-	mochi "github.com/mochi-mqtt/server/v2"
 
 	"github.com/wyemq/wye/core"
 )
@@ -19,8 +13,6 @@ type Protocol struct {
 	broker *core.Broker
 	cfg    Config
 	log    *slog.Logger
-	server *mochi.Server
-	conns  atomic.Uint64
 }
 
 var (
@@ -41,26 +33,7 @@ func New(b *core.Broker, cfg Config, log *slog.Logger) (*Protocol, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	p := &Protocol{broker: b, cfg: cfg, log: log.With("protocol", "mqtt")}
-	caps := mochi.NewDefaultServerCapabilities()
-	caps.MaximumClients = math.MaxInt64
-	caps.MaximumClientWritesPending = 1 // nothing is sent by mochi's own queue
-	caps.MaximumMessageExpiryInterval = 0
-	caps.MaximumPacketSize = 0 // frame.go has looked at it
-	caps.ReceiveMaximum = math.MaxUint16
-	caps.TopicAliasMaximum = 0 // publish.go has the aliases
-	caps.MinimumProtocolVersion = 3
-	p.server = mochi.New(&mochi.Options{
-		Capabilities: caps,
-		// Nothing of what mochi logs is for an operator, and it logs whole packets.
-		Logger: slog.New(slog.DiscardHandler),
-		// The smallest there is: frames has the buffer.
-		ClientNetReadBufferSize: 16,
-	})
-	if err := p.server.AddHook(&hook{}, nil); err != nil {
-		return nil, fmt.Errorf("mqtt: %w", err)
-	}
-	return p, nil
+	return &Protocol{broker: b, cfg: cfg, log: log.With("protocol", "mqtt")}, nil
 }
 
 // Name implements core.Protocol.
@@ -106,7 +79,6 @@ func (*Protocol) Sniff(prefix []byte) core.Verdict {
 
 // ServeConn implements core.Protocol.
 func (p *Protocol) ServeConn(ctx context.Context, c core.Conn) error {
-	pe := newPeer(ctx, p, c, "c"+strconv.FormatUint(p.conns.Add(1), 10))
-	err := pe.establish()
-	return pe.finish(err)
+	pe := newPeer(ctx, p, c)
+	return pe.finish(pe.serve())
 }

@@ -20,20 +20,15 @@ type peer struct {
 	proto *Protocol
 	ctx   context.Context //nolint:containedctx // the connection's own
 	c     core.Conn
-	name  string // to mochi
-	nc    netConn
 	in    frames
 	log   *slog.Logger
 
 	version   byte // protocol level: 3, 4, 5; 0 until it is known
-	seen      bool // a CONNECT
 	connected bool // CONNACK was sent
 	left      bool // the client has said goodbye
 	quiet     bool // no reason strings but in CONNACK and DISCONNECT [MQTT-3.1.2-29]
 	durable   bool // the session outlives the connection
 	assigned  bool // the client identifier is of our making
-	fault     *fault
-	hello     *connect // until CONNACK
 	session   *core.Session
 	maxPacket int // of the client; 0: any
 	window    int // how many deliveries it may hold
@@ -58,9 +53,8 @@ type peer struct {
 	resuming sync.Mutex
 }
 
-func newPeer(ctx context.Context, proto *Protocol, c core.Conn, name string) *peer {
-	p := &peer{proto: proto, ctx: ctx, c: c, name: name, log: proto.log}
-	p.nc.p = p
+func newPeer(ctx context.Context, proto *Protocol, c core.Conn) *peer {
+	p := &peer{proto: proto, ctx: ctx, c: c, log: proto.log}
 	p.in = frames{c: c, limit: proto.cfg.MaxConnectSize, before: p.idle, stream: c.Info().Stream}
 	p.receipts.p = p
 	return p

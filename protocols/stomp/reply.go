@@ -44,15 +44,27 @@ func (s *session) receipt(id string) error {
 }
 
 // refuse sends an ERROR and returns err if that ends the connection. Nothing follows an ERROR that
-// does; the first one counts. Any goroutine may call it.
+// does; the first one counts. The reader calls it.
 func (s *session) refuse(err error, receipt string, fatal bool) error {
+	fatal, err = s.ending(err, fatal)
+	if fatal && s.core != nil {
+		_ = s.core.Close() // when it returns no MESSAGE is under way
+	}
+	return s.tell(err, receipt, fatal)
+}
+
+// ending returns whether err ends the connection, and what to say for it.
+func (s *session) ending(err error, fatal bool) (ends bool, why error) {
 	if errors.Is(err, core.ErrClosed) && s.core != nil && s.core.Err() != nil {
 		err = s.core.Err() // the session was ended: say why
 	}
 	if s.ctx.Err() != nil && errors.Is(err, s.ctx.Err()) {
 		err = core.ErrShutdown
 	}
-	fatal = fatal || s.p.cfg.CloseOnError || errors.Is(err, core.ErrClosed) || errors.Is(err, core.ErrShutdown)
+	return fatal || s.p.cfg.CloseOnError || errors.Is(err, core.ErrClosed) || errors.Is(err, core.ErrShutdown), err
+}
+
+func (s *session) tell(err error, receipt string, fatal bool) error {
 	if fatal && !s.fatal.CompareAndSwap(nil, &err) {
 		return *s.fatal.Load()
 	}
@@ -65,9 +77,10 @@ func (s *session) refuse(err error, receipt string, fatal bool) error {
 	return err
 }
 
-// refuseLater is refuse for a frame whose outcome came when the reader had gone on.
+// refuseLater is refuse for a frame whose outcome came when the reader had gone on. The goroutine of DeliverFunc calls it.
 func (s *session) refuseLater(err error, receipt string) {
-	if err := s.refuse(err, receipt, false); err != nil {
+	fatal, err := s.ending(err, false)
+	if err := s.tell(err, receipt, fatal); err != nil {
 		s.conn.Close(err) // wakes the reader
 	}
 }

@@ -241,6 +241,7 @@ func (s *session) disconnect(_ *frame.Frame, receipt string) error {
 	if failed := s.fatal.Load(); failed != nil {
 		return *failed
 	}
+	_ = s.core.Close() // before the receipt, which no MESSAGE follows
 	if err := s.receipt(receipt); err != nil {
 		return err
 	}
