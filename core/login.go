@@ -92,14 +92,11 @@ func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) 
 		if !errors.Is(err, ErrLogin) {
 			err = fmt.Errorf("%w: %w", ErrLogin, err)
 		}
-		if l.Source != "" {
-			return Principal{}, fmt.Errorf("authenticator %s, credentials from %s: %w", a.Name(), l.Source, err)
-		}
-		return Principal{}, fmt.Errorf("authenticator %s: %w", a.Name(), err)
+		return Principal{}, b.refuse(l, a.Name(), err)
 	}
 	switch {
 	case l.Source != "" && Guarded(b.o.Authenticators):
-		return Principal{}, fmt.Errorf("no authenticator knows the credentials from %s: %w", l.Source, ErrLogin)
+		return Principal{}, b.refuse(l, "", fmt.Errorf("no authenticator knows them: %w", ErrLogin))
 	case b.o.Anonymous == AnonymousAlways:
 		return Principal{}, nil
 	case b.o.Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
@@ -109,6 +106,32 @@ func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) 
 	default:
 		return Principal{}, fmt.Errorf("anonymous clients are not served (auth.anonymous): %w", ErrLogin)
 	}
+}
+
+// refusal is all that a client is told of why its credentials are not accepted, so that nobody finds out which names
+// there are.
+type refusal struct {
+	source string
+	err    error
+}
+
+func (r *refusal) Error() string {
+	reason := ErrLogin
+	_ = errors.As(r.err, &reason)
+	if r.source == "" {
+		return reason.Error()
+	}
+	return "credentials from " + r.source + ": " + reason.Error()
+}
+
+// Unwrap keeps the reason.
+func (r *refusal) Unwrap() error { return r.err }
+
+// refuse tells the operator why.
+func (b *Broker) refuse(l *Login, authenticator string, err error) error {
+	b.log.Info("login refused", "user", l.User, "client", l.ClientID, "remote", remoteOf(l.Conn),
+		"authenticator", authenticator, "credentials", l.Source, "error", err)
+	return &refusal{l.Source, err}
 }
 
 // register makes s the session of its client id, after the one before it has gone.
