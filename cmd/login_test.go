@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -64,9 +65,7 @@ const jwtSecret = "a secret of thirty-two bytes, or more"
 func signToken(t *testing.T, user string, more jwtlib.MapClaims) string {
 	t.Helper()
 	claims := jwtlib.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix()}
-	for k, v := range more {
-		claims[k] = v
-	}
+	maps.Copy(claims, more)
 	text, err := jwtlib.NewWithClaims(jwtlib.SigningMethodHS256, claims).SignedString([]byte(jwtSecret))
 	if err != nil {
 		t.Fatal(err)
