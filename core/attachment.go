@@ -42,7 +42,7 @@ func (a *attachment) push(m *Message) {
 }
 
 func (a *attachment) offer(d Delivery) {
-	a.s.offered(a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body))))
+	a.s.offered(a.s.out.Push(&a.s.b.policy, d, int64(d.size())))
 }
 
 // offer queues deliveries that stay together.

@@ -98,7 +98,7 @@ func NewBroker(o Options) (*Broker, error) {
 		vhosts: make(map[string]*vhost), online: make(map[clientKey]*Session),
 		policy: outbox.Config[Delivery]{
 			Items: o.Limits.OutboxMessages, Bytes: o.Limits.OutboxBytes, Policy: policy,
-			Size: func(d *Delivery) int64 { return int64(len(d.Body)) },
+			Size: func(d *Delivery) int64 { return int64(d.size()) },
 			Key:  func(d *Delivery) any { return conflateKey{d.Sub, d.Destination} },
 		},
 		chains: makeChains(o.Interceptors),
@@ -186,6 +186,7 @@ func (b *Broker) allVHosts() []*vhost {
 // stamp makes m the broker's: it gets its number and time.
 func (b *Broker) stamp(m *Message) {
 	m.Seq = b.seq.Add(1)
+	m.beside = m.Size() - len(m.Body)
 	if m.Timestamp.IsZero() {
 		m.Timestamp = time.Now()
 	}

@@ -61,9 +61,29 @@ type Message struct {
 	// Seq numbers the messages of this broker process, from 1. Publish sets it.
 	Seq uint64
 
+	beside       int  // bytes, beside the body, that count: see Size
 	fromRetained bool // a copy for the queue of one new subscriber
 	encoded      atomic.Pointer[encoding]
 }
+
+// besideFree is how many bytes a message may have beside its body that do not count against limits of bytes.
+const besideFree = 1 << 10
+
+// Size returns what m counts as against limits of bytes. They are given in bytes of bodies, because that is what people
+// can tell; but nobody is to get past them with large headers, which count as well.
+func (m *Message) Size() int {
+	n := len(m.Destination) + len(m.ContentType) + len(m.ReplyTo) + len(m.CorrelationID)
+	for i := range m.Header {
+		n += len(m.Header[i].Name) + len(m.Header[i].Value)
+	}
+	if n <= besideFree {
+		n = 0
+	}
+	return len(m.Body) + n
+}
+
+// size is Size without the work, of a message that has its number.
+func (m *Message) size() int { return len(m.Body) + m.beside }
 
 // Repeat says when a delayed message is published again.
 type Repeat struct {
@@ -126,6 +146,6 @@ func (m *Message) Clone() *Message {
 		Body: m.Body, ReplyTo: m.ReplyTo, CorrelationID: m.CorrelationID, Expires: m.Expires,
 		Visible: m.Visible, Repeat: m.Repeat, Timestamp: m.Timestamp, Priority: m.Priority,
 		Persistent: m.Persistent, ExactlyOnce: m.ExactlyOnce, Retain: m.Retain, TextBody: m.TextBody,
-		Publisher: m.Publisher, User: m.User, Seq: m.Seq,
+		Publisher: m.Publisher, User: m.User, Seq: m.Seq, beside: m.beside,
 	}
 }

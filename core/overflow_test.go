@@ -3,6 +3,7 @@ package core_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/wyemq/wye/core"
@@ -88,4 +89,29 @@ func TestPurge(t *testing.T) {
 			t.Errorf("purge a queue that is not there: %v", err)
 		}
 	})
+}
+
+// Large headers count against limits of bytes, ordinary ones do not; and a private queue has such a limit.
+func TestHeadersCount(t *testing.T) {
+	large := header("h", strings.Repeat("h", 2000))
+	inWorld(t, func(t *testing.T, w *world) {
+		p := w.client("")
+		w.pub(p, jobs, "1234567890")
+		if _, err := w.send(p, jobs, "", large); !errors.Is(err, core.ErrQueueFull) {
+			t.Errorf("a message with headers of 2000 bytes and no body: %v", err)
+		}
+		if _, err := w.send(p, jobs, "1", header("h", "h")); err != nil {
+			t.Errorf("a message with a short header: %v", err)
+		}
+	}, coretest.Queue("jobs", core.QueueConfig{MaxBytes: 2000}))
+	inWorld(t, func(t *testing.T, w *world) {
+		p, c := w.client(""), w.client("c")
+		w.sub(c, "topic/a", durable, credit(1))
+		for i := range 5 {
+			_, err := w.send(p, "topic/a", fmt.Sprint(i), large)
+			w.ok(err)
+		}
+		w.settle(c, core.Accepted, w.want(c, "0")...)
+		w.settle(c, core.Accepted, w.want(c, "4")...) // of those that waited the oldest have gone
+	}, coretest.Limits(func(l *core.Limits) { l.SessionQueueBytes = 5000 }))
 }

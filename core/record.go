@@ -15,7 +15,7 @@ var noTime time.Time
 func (b *Broker) record(m *Message) *engine.Message {
 	em := &engine.Message{
 		Dest: m.Destination, Body: m.Body, Expires: m.Expires, Visible: m.Visible, Stored: m.Timestamp,
-		Priority: uint8(m.Priority.Level()), Ref: m,
+		Priority: uint8(m.Priority.Level()), Ref: m, Beside: m.beside,
 	}
 	copy(em.ID[:8], b.nonce[:])
 	binary.BigEndian.PutUint64(em.ID[8:], m.Seq)

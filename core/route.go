@@ -34,7 +34,7 @@ func (r *routing) release() {
 
 // reserve finds where m goes and takes the room it needs in every queue; when one refuses, none has it.
 func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig) error {
-	r.bytes = len(m.Body)
+	r.bytes = m.size()
 	if !strings.HasPrefix(m.Destination, "topic/") {
 		bq, err := v.namedQueue(ctx, m.Destination, declared)
 		if err != nil {

@@ -147,13 +147,25 @@ func (s *Session) Close() error {
 		s.b.offline(s)
 		s.counters.sessions.Add(-1)
 		s.b.stats.disconnected(ReasonID(err))
-		if s.b.chains[OpDisconnect] != nil {
-			_ = s.b.intercept(s.b.ctx, &Call{Op: OpDisconnect, Principal: &s.principal, Err: err}, lastDoesNothing)
-		}
+		s.disconnected(err)
 		close(s.gone)
 	})
 	<-s.gone
 	return nil
+}
+
+// disconnected runs the interceptors of OpDisconnect. A panic of theirs must not keep others waiting for the end, nor
+// end the process: a session that hangs is closed by a goroutine of the broker's own.
+func (s *Session) disconnected(err error) {
+	if s.b.chains[OpDisconnect] == nil {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked(r)
+		}
+	}()
+	_ = s.b.intercept(s.b.ctx, &Call{Op: OpDisconnect, Principal: &s.principal, Err: err}, lastDoesNothing)
 }
 
 // leave leaves the state behind, once.

@@ -201,7 +201,7 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 			cfg = *sub.Queue
 		}
 		if cfg.MaxLength == 0 {
-			cfg.MaxLength, cfg.Overflow = s.b.o.Limits.SessionQueue, "drop_head"
+			cfg.MaxLength, cfg.MaxBytes, cfg.Overflow = s.b.o.Limits.SessionQueue, s.b.o.Limits.SessionQueueBytes, "drop_head"
 		}
 		bq, err := v.open(ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
 			kind: "group", name: sub.Group + ":" + sub.Filter, filter: sub.Filter, durable: sub.Durable, config: cfg,
@@ -210,7 +210,10 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	default:
 		bq, err := v.open(ctx, v.sessionLog(s.principal.ClientID, sub.ID), queueSpec{
 			kind: "session", name: s.principal.ClientID + ":" + sub.Filter, filter: sub.Filter,
-			config: QueueConfig{MaxLength: s.b.o.Limits.SessionQueue, Overflow: "drop_head", MaxDeliveries: -1, DeadLetter: noDLQ},
+			config: QueueConfig{
+				MaxLength: s.b.o.Limits.SessionQueue, MaxBytes: s.b.o.Limits.SessionQueueBytes, Overflow: "drop_head",
+				MaxDeliveries: -1, DeadLetter: noDLQ,
+			},
 		})
 		return bq, err
 	}
@@ -236,8 +239,8 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 		}
 		c := m.Clone()
 		c.fromRetained = true
-		if a.bound.q.Reserve(len(c.Body), uint8(c.Priority.Level())) == nil {
-			bytes := len(c.Body)
+		if a.bound.q.Reserve(c.size(), uint8(c.Priority.Level())) == nil {
+			bytes := c.size()
 			b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
 				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c),
 			}}}, func(err error) {

@@ -221,7 +221,7 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 	if rest, ok := strings.CutPrefix(dest, "temp/"); ok {
 		token, _, _ := strings.Cut(rest, "/")
 		bq, err := v.open(ctx, id, queueSpec{kind: "temp", name: dest, owner: token, config: QueueConfig{
-			MaxLength: v.b.o.Limits.SessionQueue, Overflow: "reject", DeadLetter: "none",
+			MaxLength: v.b.o.Limits.SessionQueue, MaxBytes: v.b.o.Limits.SessionQueueBytes, Overflow: "reject", DeadLetter: "none",
 		}})
 		return bq, err
 	}
@@ -259,7 +259,7 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 	m.Header = append(m.Header, deadLetterHeaders(bq, m, attempts, reason)...)
 	m.Destination, m.Expires = dest, noTime
 	em := v.b.record(m)
-	if dlq.q.Reserve(len(m.Body), uint8(m.Priority.Level())) != nil {
+	if dlq.q.Reserve(m.size(), uint8(m.Priority.Level())) != nil {
 		return nil
 	}
 	return []engine.Op{{Kind: engine.Append, Logs: []engine.LogID{dlq.id}, Msg: em}}
@@ -273,7 +273,7 @@ func (v *vhost) unreserve(ops []engine.Op) {
 		}
 		for _, id := range op.Logs {
 			if bq := v.lookup(id); bq != nil {
-				bq.q.Unreserve(len(op.Msg.Body))
+				bq.q.Unreserve(op.Msg.Size())
 			}
 		}
 	}

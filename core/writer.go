@@ -110,7 +110,11 @@ func (s *Session) unwritten(err error) {
 
 // panicked ends the session whose protocol has panicked in the writer's goroutine; no other one suffers.
 func (s *Session) panicked(r any) {
-	s.b.log.Error("panic while writing to a client", "client", s.principal.ClientID, "panic", r, "stack", string(debug.Stack()))
+	args := []any{"client", s.principal.ClientID, "panic", r, "stack", string(debug.Stack())}
+	if s.conn != nil {
+		args = append(args, "conn", s.conn.Info().ID, "remote", s.conn.Info().Remote)
+	}
+	s.b.log.Error("panic while writing to a client", args...)
 	s.end(ErrInternal)
 }
 

@@ -25,11 +25,15 @@ type Message struct {
 	// Ref is the core's own form of the message. An engine that still has it in memory hands it back, so that
 	// nothing is decoded; one that has read the record from elsewhere leaves it nil.
 	Ref      any
+	Beside   int       // bytes beside Body that count for the limits of queues; handed back as it was given
 	Expires  time.Time // zero: never. An engine MAY drop an expired record only when the log's DropExpired is set
 	Visible  time.Time // zero: now. Records become readable, in order of Visible, not before it
 	Stored   time.Time // when the broker took it; a queue's own time to live counts from here
 	Priority uint8     // 0..9; Next gives higher ones first when the log is opened with Lanes
 }
+
+// Size returns how many bytes m counts as.
+func (m *Message) Size() int { return len(m.Body) + m.Beside }
 
 // Record is a message in a log.
 type Record struct {

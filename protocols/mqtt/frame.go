@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"github.com/wyemq/wye/core"
 )
 
@@ -20,6 +22,9 @@ type frames struct {
 	wait time.Duration
 	// before is called before a read that may block.
 	before func() error
+	// hello says that CONNECT must come next: anything else is refused by its first octet. What looks like the length of
+	// a packet in the request of another protocol would be waited for until the login times out.
+	hello bool
 
 	r      io.Reader // the message that is being read
 	stream bool
@@ -42,6 +47,9 @@ func (f *frames) next() (packet []byte, header int, err error) {
 	f.used = 0
 	armed := false
 	for {
+		if f.hello && f.at < f.end && f.buf[f.at] != packets.Connect<<4 { // [MQTT-3.1.0-1]
+			return nil, 0, failure(codeProtocol, "the first packet is not CONNECT")
+		}
 		total, header, err := measure(f.buf[f.at:f.end])
 		if err != nil {
 			return nil, 0, err
@@ -63,6 +71,9 @@ func (f *frames) next() (packet []byte, header int, err error) {
 			}
 		}
 		if err := f.more(total); err != nil {
+			if errors.Is(err, io.EOF) && f.end > f.at {
+				err = fmt.Errorf("in the middle of a packet: %w", io.ErrUnexpectedEOF)
+			}
 			return nil, 0, err
 		}
 	}

@@ -35,10 +35,8 @@ func (p *peer) serve() error {
 func (p *peer) packet(b []byte, header int) (err error) {
 	defer p.contain(&err)
 	kind := b[0] >> 4
-	if p.version == 0 { // [MQTT-3.1.0-1]
-		if kind != packets.Connect {
-			return failure(codeProtocol, "the first packet is not CONNECT")
-		}
+	if p.version == 0 {
+		p.in.hello = false
 		if f := p.checkVersion(b[header:]); f != nil {
 			return f
 		}

@@ -55,7 +55,7 @@ type peer struct {
 
 func newPeer(ctx context.Context, proto *Protocol, c core.Conn) *peer {
 	p := &peer{proto: proto, ctx: ctx, c: c, log: proto.log}
-	p.in = frames{c: c, limit: proto.cfg.MaxConnectSize, before: p.idle, stream: c.Info().Stream}
+	p.in = frames{c: c, limit: proto.cfg.MaxConnectSize, before: p.idle, hello: true, stream: c.Info().Stream}
 	p.receipts.p = p
 	return p
 }

@@ -83,7 +83,7 @@ func (s *session) settleAtCommit(id string, outcome core.Outcome, sub *subscript
 		return unknownTransaction(id)
 	}
 	tags := s.covered(sub, tag)
-	if err := t.room(s.limits, len(tags), 0); err != nil {
+	if err := s.room(t, len(tags), 0); err != nil {
 		return err
 	}
 	for _, tag := range tags {

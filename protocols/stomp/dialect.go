@@ -90,7 +90,7 @@ func (d Dialect) topic(text string, s style, filter bool) (string, error) {
 	if text == "" {
 		return "", fmt.Errorf("the destination names no topic: %w", core.ErrInvalid)
 	}
-	reserved := d.reserved(s)
+	reserved, written := d.reserved(s), text
 	if s == swapped {
 		text = strings.Map(swap, decode(text, reserved))
 	}
@@ -106,7 +106,7 @@ func (d Dialect) topic(text string, s style, filter bool) (string, error) {
 		wild := wildcard(level, s)
 		switch {
 		case wild != "" && !filter:
-			return "", fmt.Errorf("topic %q: a message cannot be sent to a wildcard: %w", text, core.ErrInvalid)
+			return "", fmt.Errorf("topic %q: a message cannot be sent to a wildcard: %w", written, core.ErrInvalid)
 		case wild != "":
 			level = wild
 		default:
@@ -114,7 +114,7 @@ func (d Dialect) topic(text string, s style, filter bool) (string, error) {
 				level = decode(level, reserved)
 			}
 			if i := strings.IndexAny(level, "/+#\x00"); i >= 0 {
-				return "", fmt.Errorf("topic %q: a level cannot contain %q, MQTT clients could not address it: %w", text, level[i], core.ErrInvalid)
+				return "", fmt.Errorf("topic %q: a level cannot contain %q, MQTT clients could not address it: %w", written, level[i], core.ErrInvalid)
 			}
 		}
 		b.WriteString(level)

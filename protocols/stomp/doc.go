@@ -107,7 +107,7 @@
 // Of NACK: requeue:false makes a dead letter; default true.
 //
 // Of MESSAGE, from the broker alone: destination, subscription, message-id, ack, redelivered and
-// JMSXDeliveryCount (from the second delivery on), retained:true (kept from before the subscription),
+// JMSXDeliveryCount (of a redelivery: 1 more than have failed, at least 2), retained:true (kept from before the subscription),
 // browser, timestamp, original-destination (of a virtual topic, of a dead letter), expires, priority (if
 // not 4), persistent, reply-to, correlation-id. A client that sends one of message-id, subscription, ack,
 // redelivered, timestamp, browser, receipt-id or JMSXDeliveryCount sends nothing.

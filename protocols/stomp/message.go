@@ -95,7 +95,8 @@ func (s *session) message(d *core.Delivery) error {
 	}
 	if d.Redelivered {
 		own = append(own, "redelivered:true\n"...)
-		own = frame.AppendInt(own, "JMSXDeliveryCount", int64(d.Attempt))
+		// Attempt counts failures, and a lost connection is none; yet JMS has this be 2 or more.
+		own = frame.AppendInt(own, "JMSXDeliveryCount", int64(max(d.Attempt, 2)))
 	}
 	if d.FromRetained {
 		own = append(own, "retained:true\n"...)
@@ -196,12 +197,23 @@ func share(m *core.Message, v frame.Version, r *reader, sp spelling) []byte {
 	}
 	b = frame.AppendInt(b, "timestamp", m.Timestamp.UnixMilli())
 	for i := range m.Header {
-		if sendHeader(m.Header[i].Name) == hReserved || m.Header[i].Name == "content-length" || m.Header[i].Name == "destination" {
-			continue // MQTT user properties of these names would be taken for the broker's
+		if brokersWord(m.Header[i].Name) {
+			continue // a user property of MQTT, which would be taken for the broker's
 		}
 		b = frame.AppendHeader(b, v, m.Header[i].Name, m.Header[i].Value)
 	}
 	return append(b, '\n')
+}
+
+// brokersWord reports whether the broker alone says a header of MESSAGE. content-type, correlation-id and reply-to
+// are not among them: without the property of that name a user property serves as well, with it the first one counts.
+func brokersWord(name string) bool {
+	switch sendHeader(name) {
+	case hReserved, hDestination, hContentLength, hPriority, hPersistent, hExpires, hCorrelationEncoding:
+		return true
+	default:
+		return name == "retained"
+	}
 }
 
 // appendCorrelation appends a correlation id: as it is when it is text, else in base64.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -105,6 +106,15 @@ func (s *session) end() {
 	s.beat.stop()
 	if s.core != nil {
 		_ = s.core.Close() // has no error to report
+	}
+}
+
+// contain, deferred, turns a panic into the end of this connection, of which the client is told.
+func (s *session) contain(err *error) {
+	if r := recover(); r != nil {
+		info := s.conn.Info()
+		s.p.log.Error("panic while serving a connection", "conn", info.ID, "remote", info.Remote, "panic", r, "stack", string(debug.Stack()))
+		*err = s.refuse(core.ErrInternal, "", true)
 	}
 }
 
@@ -235,9 +245,11 @@ func (s *session) again(*frame.Frame, string) error {
 	return fmt.Errorf("the connection is logged in already: %w", core.ErrInvalid)
 }
 
-// disconnect waits for what is under way, so that its receipt is the last and says that all is well.
+// disconnect waits for what is under way and ends the session, so that its receipt is the last and says that all
+// is well: what a queue hands out from then on goes to somebody else, not into a connection that closes.
 func (s *session) disconnect(_ *frame.Frame, receipt string) error {
 	s.drain()
+	_ = s.core.Close() // has no error to report
 	if failed := s.fatal.Load(); failed != nil {
 		return *failed
 	}

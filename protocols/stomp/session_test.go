@@ -1,6 +1,7 @@
 package stomp_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -436,5 +437,34 @@ func TestKeptSessionOfAnotherProtocol(t *testing.T) {
 			t.Errorf("resumed %v, %d subscriptions; want the one that was kept", ok, len(subs))
 		}
 		_ = other.Close()
+	})
+}
+
+// holding keeps sessions from ending.
+type holding chan struct{}
+
+func (holding) Name() string   { return "holding" }
+func (holding) Ops() []core.Op { return []core.Op{core.OpDisconnect} }
+
+func (h holding) Intercept(ctx context.Context, c *core.Call, next func(context.Context, *core.Call) error) error {
+	<-h
+	return next(ctx, c)
+}
+
+// When the receipt of DISCONNECT comes the session has ended: no queue hands it anything that would be lost on a
+// connection about to close.
+func TestReceiptOfDisconnectAfterTheEnd(t *testing.T) {
+	var hold holding
+	bubble(t, func(t *testing.T, h *house) {
+		p := h.login("1.2")
+		p.do("SUBSCRIBE", "id:1", "destination:/queue/a")
+		p.do("DISCONNECT", "receipt:bye")
+		p.nothing()
+		close(hold)
+		p.expect("RECEIPT")
+		p.ended(nil)
+	}, func(o *core.Options, _ *stomp.Config) {
+		hold = make(holding) // of the bubble
+		o.Interceptors = []core.Interceptor{hold}
 	})
 }

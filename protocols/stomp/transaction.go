@@ -20,14 +20,20 @@ type ackedIn struct {
 	tag uint64
 }
 
-// room reports an error if more operations, or a body of so many bytes, do not fit in.
-func (t *transaction) room(l core.Limits, ops int, bytes int64) error {
+// room reports an error if more operations, or so many bytes, do not fit into t.
+func (s *session) room(t *transaction, ops int, bytes int64) error {
+	l := &s.limits
 	if n := len(t.Sends) + len(t.Settles) + ops; n > l.TransactionOps {
 		return fmt.Errorf("a transaction may have %d frames: %w", l.TransactionOps, core.ErrLimit)
 	}
-	if t.bytes+bytes > l.TransactionBytes {
-		return fmt.Errorf("a transaction may have %d bytes: %w", l.TransactionBytes, core.ErrLimit)
+	held := bytes
+	for _, other := range s.txs {
+		held += other.bytes
 	}
+	if held > l.TransactionBytes {
+		return fmt.Errorf("open transactions may have %d bytes: %w", l.TransactionBytes, core.ErrLimit)
+	}
+	t.bytes += bytes
 	t.bytes += bytes
 	return nil
 }
@@ -71,7 +77,7 @@ func (s *session) buffer(o *outgoing, places []place) error {
 		return unknownTransaction(o.transaction)
 	}
 	sends := o.copies(places)
-	if err := t.room(s.limits, len(sends), int64(len(places))*int64(len(o.message.Body))); err != nil {
+	if err := s.room(t, len(sends), int64(len(places))*int64(o.message.Size())); err != nil {
 		return err
 	}
 	t.Sends = append(t.Sends, sends...)

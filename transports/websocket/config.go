@@ -19,7 +19,8 @@ type Config struct {
 	// TLS is for wss.
 	TLS wire.TLS `koanf:"tls"`
 	// AllowedOrigins lists the origins of pages that may connect, beside the listener's own:
-	// "https://app.example.com", "https://*.example.com", "*".
+	// "https://app.example.com", "https://*.example.com", "*". On loopback addresses without TLS, behind a
+	// proxy as well, the listener's own are those of localhost and of addresses; names are to be listed.
 	AllowedOrigins []string `koanf:"allowed_origins"`
 	// AllowMissingOrigin admits clients that are no browsers and send none.
 	AllowMissingOrigin bool `koanf:"allow_missing_origin"`

@@ -111,7 +111,8 @@ func TestRefused(t *testing.T) {
 		{"two origins", "GET / HTTP/1.1\r\nHost: h\r\n" + up + "Origin: http://h\r\nOrigin: http://h\r\n\r\n", 403, nil, [2]string{}, "foreign_origin"},
 		{"no version", "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", 400, []string{"13"}, [2]string{}, ""},
 		{"no key", "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n", 400, []string{"Key"}, [2]string{}, ""},
-		{"same origin", "GET / HTTP/1.1\r\nHost: h:80\r\n" + up + "Origin: http://h\r\n\r\n", 101, nil, [2]string{}, ""},
+		{"two origins of ours", "GET / HTTP/1.1\r\nHost: localhost\r\n" + up + "Origin: http://localhost\r\nOrigin: http://localhost\r\n\r\n", 403, nil, [2]string{}, "foreign_origin"},
+		{"same origin", "GET / HTTP/1.1\r\nHost: localhost:80\r\n" + up + "Origin: http://localhost\r\n\r\n", 101, nil, [2]string{}, ""},
 		{"wildcard", "GET / HTTP/1.1\r\nHost: h\r\n" + up + "Origin: https://a.b.example.com\r\n\r\n", 101, nil, [2]string{}, ""},
 		{"exact", "GET / HTTP/1.1\r\nHost: h\r\n" + up + "Origin: https://EXACT.example.org:8443\r\n\r\n", 101, nil, [2]string{}, ""},
 	} {
@@ -142,6 +143,41 @@ func TestRefused(t *testing.T) {
 		})
 	}
 	other.roundtrip("undisturbed")
+}
+
+// TestRebinding has pages whose own name was made to stand for this machine: their origin is that of the request.
+func TestRebinding(t *testing.T) {
+	cfg := websocket.DefaultConfig()
+	cfg.AllowedOrigins = []string{"http://known.example:61614"}
+	s := serve(t, cfg, echo{})
+	for host, status := range map[string]int{
+		"evil.example:61614":       403,
+		"evil.example":             403,
+		"localhost.evil.example":   403,
+		"127.0.0.1.evil.example":   403,
+		"evillocalhost:61614":      403,
+		"known.example:61614":      101,
+		"known.example:61615":      403,
+		"localhost:61614":          101,
+		"LOCALHOST:61614":          101,
+		"localhost.:61614":         101,
+		"app.localhost:61614":      101,
+		"127.0.0.1:61614":          101,
+		"[::1]:61614":              101,
+		"[::1]":                    101,
+		"192.0.2.1:61614":          101,
+		"0x7f000001:61614":         403,
+		"[::ffff:127.0.0.1]:61614": 101,
+	} {
+		p := raw(t, dialTCP(t, s.addr), "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://"+host+"\r\n\r\n")
+		if p.resp.StatusCode != status {
+			t.Errorf("host %q: %s, want %d", host, p.resp.Status, status)
+		}
+		if body := p.body(); status == 403 && (!strings.Contains(body, "localhost or an IP address") || !strings.Contains(body, "allowed_origins")) {
+			t.Errorf("host %q: the body is %q", host, body)
+		}
+	}
 }
 
 func TestMissingOrigin(t *testing.T) {

@@ -3,7 +3,9 @@ package websocket
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -24,6 +26,7 @@ func newOrigins(cfg Config) origins {
 	return o
 }
 
+// check returns why the page that sends r may not connect, or nil.
 func (o origins) check(r *http.Request) error {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
@@ -33,19 +36,53 @@ func (o origins) check(r *http.Request) error {
 		return errors.New("the request has no Origin, which this listener demands (allow_missing_origin)")
 	}
 	origin := strings.ToLower(values[0])
-	u, err := url.Parse(origin)
-	if len(values) == 1 && err == nil && u.Host != "" && withoutPort(u.Host, u.Scheme) == withoutPort(strings.ToLower(r.Host), u.Scheme) {
-		return nil
-	}
-	if len(values) == 1 && o.ours != nil && o.ours(origin) {
-		return nil
-	}
-	for _, a := range o.allowed {
-		if len(values) == 1 && matchOrigin(a, origin) {
+	if len(values) == 1 {
+		same := sameOrigin(origin, r.Host)
+		if same && !rebound(r) || o.ours != nil && o.ours(origin) || o.lists(origin) {
 			return nil
+		}
+		if same {
+			return fmt.Errorf("pages of origin %q may not connect: anybody can make the name %q stand for this machine; "+
+				"ask for localhost or an IP address, or add the origin to allowed_origins", values[0], r.Host)
 		}
 	}
 	return fmt.Errorf("pages of origin %q may not connect to %q (allowed_origins)", strings.Join(values, ", "), r.Host)
+}
+
+func (o origins) lists(origin string) bool {
+	for _, a := range o.allowed {
+		if matchOrigin(a, origin) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameOrigin reports whether a page of origin asks the host that it came from.
+func sameOrigin(origin, host string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && withoutPort(u.Host, u.Scheme) == withoutPort(strings.ToLower(host), u.Scheme)
+}
+
+// rebound reports whether the name in Host may be of an attacker's making (DNS rebinding): he lets the name of his
+// own page stand for this machine, and then that page has the origin of whatever listens here. An address cannot
+// stand for another, localhost is always this machine, and TLS has checked the name. Elsewhere than on loopback
+// addresses nobody is let in without credentials, which such a page does not have.
+func rebound(r *http.Request) bool {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if r.TLS != nil || local == nil || !local.IP.IsLoopback() {
+		return false
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return false
+	}
+	// RFC 6761, section 6.3.
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	return name != "localhost" && !strings.HasSuffix(name, ".localhost")
 }
 
 // withoutPort takes the port off that the scheme implies: browsers do not write it.

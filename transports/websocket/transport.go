@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/transports/internal/wire"
@@ -111,7 +110,7 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t.hub.Start(ctx)
-	waiting := &waiting{most: handshakes(t.cfg.Limits.MaxConnections)}
+	waiting := newWaiting(t)
 	srv := &http.Server{
 		Handler:           newUpgrade(t, h),
 		ReadHeaderTimeout: t.cfg.Limits.LoginTimeout,
@@ -120,6 +119,7 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(t.log.Handler(), slog.LevelDebug),
 		ConnState:         waiting.state,
+		ConnContext:       waiting.context,
 	}
 	served := make(chan error, 1)
 	var work sync.WaitGroup
@@ -136,33 +136,6 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 		return fmt.Errorf("listener %s: %w", t.name, err)
 	}
 	return nil
-}
-
-// waiting counts connections that are not upgraded. There may be some more of them than may be served,
-// because each is to be told why not; but not any number.
-type waiting struct {
-	most int64
-	n    atomic.Int64
-}
-
-// handshakes returns how many connections may be in the handshake.
-func handshakes(most int) int64 {
-	if most == 0 {
-		return 1 << 20
-	}
-	return int64(max(most/4, 256))
-}
-
-func (w *waiting) state(nc net.Conn, s http.ConnState) {
-	switch s {
-	case http.StateNew:
-		if w.n.Add(1) > w.most {
-			_ = nc.Close()
-		}
-	case http.StateHijacked, http.StateClosed:
-		w.n.Add(-1)
-	case http.StateActive, http.StateIdle:
-	}
 }
 
 // Handler serves h as part of an application's own HTTP server, on whatever path it is mounted. cfg.URI, TLS

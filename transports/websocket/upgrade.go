@@ -52,16 +52,23 @@ func reply(w http.ResponseWriter, status int, text string) {
 // ServeHTTP implements http.Handler. It returns as soon as the connection is upgraded, which lets the
 // HTTP server's goroutine and buffers go.
 func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handled(r)
+	remote := u.t.proxies.Client(peer(r.RemoteAddr), r.Header.Values("X-Forwarded-For"))
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		reply(w, http.StatusMethodNotAllowed, "This is a WebSocket endpoint: connect with GET.")
+		w.Header().Set("Connection", "close") // what follows may be a body, or HTTP/2
+		u.refuse(w, r, remote, http.StatusMethodNotAllowed, core.ErrInvalid.ID(),
+			fmt.Errorf("this is a WebSocket endpoint, connect with GET, not %s", r.Method))
 		return
 	}
 	if !websocket.IsWebSocketUpgrade(r) {
 		u.help(w, r)
 		return
 	}
-	remote := u.t.proxies.Client(peer(r.RemoteAddr), r.Header.Values("X-Forwarded-For"))
+	if err := handshake(r); err != nil {
+		u.refuse(w, r, remote, http.StatusBadRequest, core.ErrInvalid.ID(), err)
+		return
+	}
 	if err := u.t.origins.check(r); err != nil {
 		u.refuse(w, r, remote, http.StatusForbidden, "foreign_origin", err)
 		return
@@ -83,6 +90,18 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.accept(w, r, remote, chosen, bearer)
 }
 
+// handshake checks what gorilla does not look at: RFC 6455, section 4.2.1, asks for HTTP/1.1, and what a body is to one
+// hop would be frames to the next.
+func handshake(r *http.Request) error {
+	if !r.ProtoAtLeast(1, 1) {
+		return fmt.Errorf("a WebSocket handshake needs HTTP/1.1, this is %s", r.Proto)
+	}
+	if r.ContentLength != 0 {
+		return errors.New("a WebSocket handshake has no body")
+	}
+	return nil
+}
+
 // accept hijacks the connection, for which there is a place in the hub.
 func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr, chosen, bearer string) {
 	c := &conn{h: u.h, most: u.t.cfg.Limits.MaxMessageSize}
@@ -96,7 +115,7 @@ func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr
 	if err != nil {
 		u.t.hub.Release(remote)
 		u.t.hub.Refuse(core.ErrInvalid.ID())
-		u.t.log.Debug("connection refused", "remote", remote, "reason", core.ErrInvalid.ID(), "error", err)
+		u.t.log.Info("connection refused", "remote", remote, "path", info.Path, "reason", core.ErrInvalid.ID(), "error", err)
 		return
 	}
 	c.open(ws)

@@ -84,7 +84,7 @@ func (l *log) append(m *engine.Message) bool {
 	r := l.pages.put(l.e, l.last)
 	r.msg, r.flags = m, live
 	l.depth++
-	l.bytes += uint64(len(m.Body))
+	l.bytes += uint64(m.Size())
 	if l.owner == nil {
 		return false
 	}
@@ -115,7 +115,7 @@ func (l *log) remove(seq engine.Seq, r *record) {
 		l.laneOf(r.msg).unread--
 	}
 	l.depth--
-	l.bytes -= uint64(len(r.msg.Body))
+	l.bytes -= uint64(r.msg.Size())
 	l.pages.clear(l.e, seq)
 }
 
@@ -139,7 +139,7 @@ func (l *log) next(out []engine.Record, most, maxBytes int) []engine.Record {
 			if r == nil {
 				break
 			}
-			bytes += len(r.msg.Body)
+			bytes += r.msg.Size()
 			out = append(out, engine.Record{
 				Seq: seq, Msg: r.msg, Redelivered: r.flags&handed != 0, Deliveries: r.deliveries,
 			})

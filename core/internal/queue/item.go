@@ -22,7 +22,7 @@ type item struct {
 	shown   bool // its consumer was called with it
 }
 
-func (it *item) size() int64 { return int64(len(it.rec.Msg.Body)) }
+func (it *item) size() int64 { return int64(it.rec.Msg.Size()) }
 
 // init sets what the queue derives from a record.
 func (q *Queue) init(it *item, r engine.Record) {
