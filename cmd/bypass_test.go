@@ -269,7 +269,11 @@ func TestStolenNames(t *testing.T) {
 	m.watcher.ok("SEND", "2", "destination:/topic/home/ali/x")
 	steal("while ali is away")
 	again, _ := m.mqtt("ali", phone(false))
-	if got := again.next(); got != "2" {
+	got := again.next()
+	if got == "1" { // its acknowledgement was still on the way when ali went
+		got = again.next()
+	}
+	if got != "2" {
 		t.Errorf("got %q", got)
 	}
 	// Durable subscriptions: their groups have rules of their own.

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"maps"
 	"math/big"
 	"net"
@@ -269,40 +268,7 @@ func wsDial(t *testing.T, url, protocols string, header http.Header) net.Conn {
 		t.Errorf("the token was answered: %s", got)
 	}
 	t.Cleanup(func() { c.Close() })
-	return &wsConn{Conn: c.NetConn(), ws: c}
-}
-
-// wsConn is a WebSocket as a stream.
-type wsConn struct {
-	net.Conn
-	ws *websocket.Conn
-	r  io.Reader
-}
-
-func (c *wsConn) Write(b []byte) (int, error) {
-	return len(b), c.ws.WriteMessage(websocket.BinaryMessage, b)
-}
-
-func (c *wsConn) Read(b []byte) (int, error) {
-	for {
-		if c.r == nil {
-			_, r, err := c.ws.NextReader()
-			if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.ClosePolicyViolation) {
-				return 0, io.EOF
-			}
-			if err != nil {
-				return 0, err
-			}
-			c.r = r
-		}
-		n, err := c.r.Read(b)
-		if err == io.EOF {
-			c.r, err = nil, nil
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
-	}
+	return &wsConn{Conn: c, kind: websocket.BinaryMessage}
 }
 
 // TestPlaces takes credentials from everywhere they can be, one place only, and tells which in the log.

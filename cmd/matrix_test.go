@@ -50,7 +50,7 @@ func (m *matrix) unique(prefix string) string {
 	return fmt.Sprint(prefix, m.n)
 }
 
-func (m *matrix) stomp(listener, user string, headers ...string) (*stompClient, stompFrame) {
+func (m *matrix) stomp(listener, user string, headers ...string) (*stompClient, stompAnswer) {
 	m.Helper()
 	return stompConnect(m.T, dial(m.T, m.p.addrs[listener]), user, passwordOf(user), headers...)
 }

@@ -12,9 +12,6 @@ import (
 	paho3 "github.com/eclipse/paho.mqtt.golang"
 )
 
-// patience bounds what a test waits for.
-const patience = 20 * time.Second
-
 // mqtt5 is a client of MQTT 5 that answers with reason codes.
 type mqtt5 struct {
 	t     *testing.T

@@ -146,7 +146,7 @@ func TestRefused(t *testing.T) {
 			1,
 			[]string{"listeners: none is enabled"},
 		},
-		{"an authenticator that is not there", []string{"--set", "auth.authenticators=jwt"}, 1, []string{`auth.authenticators: unknown name "jwt"`}},
+		{"an authenticator that is not there", []string{"--set", "auth.authenticators=ldap"}, 1, []string{`auth.authenticators: unknown name "ldap"`}},
 		{
 			"limits and queues",
 			[]string{"--set", "limits.credit=0", "--set", "queues=[{match: '', max_length: -1, overflow: x}]", "--set", "shutdown_timeout=0s"},

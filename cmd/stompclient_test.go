@@ -2,12 +2,15 @@ package wyecmd_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // stompClient speaks STOMP frame by frame, so that a test sees each answer.
@@ -20,11 +23,11 @@ type stompClient struct {
 	heard []string
 }
 
-// stompFrame is one of the server's.
-type stompFrame struct{ command, head, body string }
+// stompAnswer is one of the server's.
+type stompAnswer struct{ command, head, body string }
 
 // header returns the first value of a header.
-func (f stompFrame) header(name string) string {
+func (f stompAnswer) header(name string) string {
 	for line := range strings.SplitSeq(f.head, "\n") {
 		if k, v, _ := strings.Cut(line, ":"); k == name {
 			return v
@@ -34,7 +37,7 @@ func (f stompFrame) header(name string) string {
 }
 
 // stompConnect logs in, with more headers of CONNECT as "name:value". A refusal is returned as the ERROR it is.
-func stompConnect(t *testing.T, nc net.Conn, user, password string, headers ...string) (*stompClient, stompFrame) {
+func stompConnect(t *testing.T, nc net.Conn, user, password string, headers ...string) (*stompClient, stompAnswer) {
 	t.Helper()
 	c := &stompClient{t: t, nc: nc, r: bufio.NewReader(nc)}
 	head := append([]string{"accept-version:1.2", "host:/", "heart-beat:0,0"}, headers...)
@@ -53,25 +56,25 @@ func (c *stompClient) send(command, body string, headers ...string) {
 }
 
 // read returns the next frame; one without a command when the connection ended.
-func (c *stompClient) read() stompFrame {
+func (c *stompClient) read() stompAnswer {
 	c.t.Helper()
 	if err := c.nc.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		c.t.Fatal(err)
 	}
 	text, err := c.r.ReadString(0)
-	if err == io.EOF {
-		return stompFrame{}
+	if err == io.EOF || errors.As(err, new(*websocket.CloseError)) {
+		return stompAnswer{}
 	}
 	if err != nil {
 		c.t.Fatalf("read: %v", err)
 	}
 	head, body, _ := strings.Cut(strings.TrimLeft(text, "\n"), "\n\n")
 	command, head, _ := strings.Cut(head, "\n")
-	return stompFrame{command, head, strings.TrimSuffix(body, "\x00")}
+	return stompAnswer{command, head, strings.TrimSuffix(body, "\x00")}
 }
 
 // do sends a frame with a receipt and returns the answer: RECEIPT or ERROR. Messages that come before are kept.
-func (c *stompClient) do(command, body string, headers ...string) stompFrame {
+func (c *stompClient) do(command, body string, headers ...string) stompAnswer {
 	c.t.Helper()
 	c.n++
 	id := fmt.Sprint("r", c.n)
