@@ -116,6 +116,13 @@ type Authorizer interface {
 	Authorize(ctx context.Context, p *Principal, op Op, dest string) error
 }
 
+// Changer is an optional interface of an [Authorizer] whose answers may change while the broker runs.
+type Changer interface {
+	// OnChange is called once, before anything is asked. fn is to be called after each change, not from Authorize: it ends
+	// the subscriptions that are not allowed any more.
+	OnChange(fn func())
+}
+
 // Interceptor wraps operations, as HTTP middleware does. Operations not in Ops cost nothing.
 type Interceptor interface {
 	Name() string

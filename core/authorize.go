@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -15,11 +16,19 @@ const tempTopics = "topic/$temp/"
 // Authorize asks whether the client may do op on dest, without doing it.
 func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
 	for _, a := range s.b.o.Authorizers {
-		if err := a.Authorize(ctx, &s.principal, op, dest); err != nil {
+		if err := a.Authorize(ctx, s.Principal(), op, dest); err != nil {
 			return fmt.Errorf("%s %s: %w", op, dest, err)
 		}
 	}
 	return nil
+}
+
+// denied ends the session for err, if that is what the operator wants, and returns it.
+func (s *Session) denied(err error) error {
+	if s.b.o.DisconnectDenied && errors.Is(err, ErrDenied) {
+		s.end(err)
+	}
+	return err
 }
 
 // mayPublish asks for all that sending m takes, to a queue that is as declared if the message makes it.
@@ -38,8 +47,16 @@ func (s *Session) mayPublish(ctx context.Context, m *Message, declared *QueueCon
 	return s.mayCreate(ctx, m.Destination, declared)
 }
 
-// maySubscribe asks for all that sub takes. What belongs to another session is refused whoever asks.
+// maySubscribe asks for all that sub takes.
 func (s *Session) maySubscribe(ctx context.Context, sub *Subscription) error {
+	if err := s.mayRead(ctx, sub); err != nil || len(s.b.o.Authorizers) == 0 {
+		return err
+	}
+	return s.mayCreate(ctx, sub.Filter, sub.Queue)
+}
+
+// mayRead asks whether the client may have what sub brings. What belongs to another session is refused whoever asks.
+func (s *Session) mayRead(ctx context.Context, sub *Subscription) error {
 	own := s.owns(sub.Filter)
 	switch {
 	case own && sub.Group == "":
@@ -62,11 +79,9 @@ func (s *Session) maySubscribe(ctx context.Context, sub *Subscription) error {
 		}
 	}
 	if sub.Group != "" {
-		if err := s.Authorize(ctx, OpConsume, groupName(sub.Group)); err != nil {
-			return err
-		}
+		return s.Authorize(ctx, OpConsume, groupName(sub.Group))
 	}
-	return s.mayCreate(ctx, sub.Filter, sub.Queue)
+	return nil
 }
 
 // mayCreate asks, when dest is a queue that is not there yet, whether the client may make it, and whether it might send
@@ -113,8 +128,11 @@ func groupName(group string) string { return "group/" + url.PathEscape(group) }
 
 func clientName(id string) string { return "client/" + url.PathEscape(id) }
 
-// owns reports whether filter is a temporary queue of the session, or one of its temporary topics.
+// owns reports whether filter is a temporary queue of the session, one of its temporary topics, or what the broker tells it.
 func (s *Session) owns(filter string) bool {
+	if strings.HasPrefix(filter, authTopics) {
+		return true // whoever subscribes there is told of his own
+	}
 	rest, isTemp := strings.CutPrefix(filter, "temp/")
 	if !isTemp {
 		if rest, isTemp = strings.CutPrefix(filter, tempTopics); !isTemp {

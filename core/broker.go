@@ -26,6 +26,8 @@ type Options struct {
 	// counts. Nil: DefaultCredentials. Cookie is the name of the cookie that holds a token; empty: none is looked at.
 	Credentials []string
 	Cookie      string
+	// DisconnectDenied ends a session that was refused a publish or a subscription; else it is told, and goes on.
+	DisconnectDenied bool
 	// Anonymous says who may log in without credentials when no Authenticator decides. Empty: loopback.
 	Anonymous Anonymous
 	// Limits bound what clients may use. The zero value means DefaultLimits.
@@ -106,6 +108,11 @@ func NewBroker(o Options) (*Broker, error) {
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.stats.init()
+	for _, a := range o.Authorizers {
+		if c, ok := a.(Changer); ok {
+			c.OnChange(func() { b.background(func() { b.Reauthorize(b.ctx) }) })
+		}
+	}
 	var err error
 	if b.delayed, err = openDelayed(b); err != nil {
 		b.stop()

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Where credentials come from.
@@ -18,6 +17,7 @@ const (
 	FromAuthorization = "authorization" // the header Authorization of the upgrade, Bearer or Basic
 	FromSubprotocol   = "subprotocol"   // bearer.<token> beside the protocol's own
 	FromCookie        = "cookie"        // the one that Options.Cookie names
+	FromRefresh       = "refresh"       // those that replace others: see Session.Refresh
 )
 
 // DefaultCredentials returns the order in which credentials are looked for: what a client says itself comes before what its
@@ -108,16 +108,4 @@ func remoteOf(c Conn) netip.Addr {
 		return a.AddrPort().Addr().Unmap()
 	}
 	return netip.Addr{}
-}
-
-// expire ends the session with its credentials.
-func (s *Session) expire() {
-	if s.principal.Expires.IsZero() {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.subs != nil { // else it has ended
-		s.expiry = time.AfterFunc(time.Until(s.principal.Expires), func() { s.end(ErrTokenExpired) })
-	}
 }

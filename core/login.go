@@ -40,6 +40,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		subs:     make(map[string]*attachment), held: make(map[uint64]held),
 		gone: make(chan struct{}),
 	}
+	s.who.Store(&s.principal)
 	s.writer = writer{s: s, stopped: make(chan struct{})}
 	s.writer.start = s.writer.run
 	s.number = b.sessions.Add(1)
@@ -80,6 +81,23 @@ func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) 
 	if err := b.gather(l); err != nil {
 		return Principal{}, err
 	}
+	if p, err := b.ask(ctx, l); !errors.Is(err, ErrSkip) {
+		return p, err
+	}
+	switch {
+	case b.o.Anonymous == AnonymousAlways:
+		return Principal{}, nil
+	case b.o.Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
+		return Principal{}, nil
+	case b.o.Anonymous == AnonymousLoopback:
+		return Principal{}, fmt.Errorf("anonymous clients are served on loopback addresses only (auth.anonymous): %w", ErrLogin)
+	default:
+		return Principal{}, fmt.Errorf("anonymous clients are not served (auth.anonymous): %w", ErrLogin)
+	}
+}
+
+// ask asks the authenticators about the credentials in l. ErrSkip: there are none, or nobody who could know any.
+func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
 	for _, a := range b.o.Authenticators {
 		p, err := a.Authenticate(ctx, l)
 		if err == nil {
@@ -94,18 +112,10 @@ func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) 
 		}
 		return Principal{}, b.refuse(l, a.Name(), err)
 	}
-	switch {
-	case l.Source != "" && Guarded(b.o.Authenticators):
+	if l.Source != "" && Guarded(b.o.Authenticators) {
 		return Principal{}, b.refuse(l, "", fmt.Errorf("no authenticator knows them: %w", ErrLogin))
-	case b.o.Anonymous == AnonymousAlways:
-		return Principal{}, nil
-	case b.o.Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
-		return Principal{}, nil
-	case b.o.Anonymous == AnonymousLoopback:
-		return Principal{}, fmt.Errorf("anonymous clients are served on loopback addresses only (auth.anonymous): %w", ErrLogin)
-	default:
-		return Principal{}, fmt.Errorf("anonymous clients are not served (auth.anonymous): %w", ErrLogin)
 	}
+	return Principal{}, ErrSkip
 }
 
 // refusal is all that a client is told of why its credentials are not accepted, so that nobody finds out which names

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -27,13 +28,16 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.closed.Load() {
 		return ErrClosed
 	}
+	if strings.HasPrefix(m.Destination, authTopics) {
+		return s.publishToBroker(ctx, m, done)
+	}
 	if err := s.admit(ctx, m, queue); err != nil {
-		return err
+		return s.denied(err)
 	}
 	if s.b.chains[OpPublish] == nil {
 		return s.publish(ctx, m, queue, done)
 	}
-	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: &s.principal, Message: m}, func(ctx context.Context, c *Call) error {
+	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(ctx context.Context, c *Call) error {
 		return s.publish(ctx, c.Message, queue, done)
 	})
 }
@@ -45,6 +49,9 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 	}
 	if m.TextBody && !utf8.Valid(m.Body) {
 		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
+	}
+	if strings.HasPrefix(m.Destination, authTopics) {
+		return fmt.Errorf("%s is the broker's own: %w", m.Destination, ErrDenied)
 	}
 	if err := s.mayPublish(ctx, m, declared); err != nil {
 		return err
@@ -149,7 +156,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	}
 	sends, err := s.admitAll(ctx, tx.Sends)
 	if err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return s.denied(fmt.Errorf("commit: %w", err))
 	}
 	stored := func() {}
 	if slices.ContainsFunc(sends, func(m *Message) bool { return m.Retain }) {
@@ -202,7 +209,7 @@ func (s *Session) admitAll(ctx context.Context, ms []*Message) ([]*Message, erro
 	}
 	sends := make([]*Message, 0, len(ms))
 	for _, m := range ms {
-		err := s.b.intercept(ctx, &Call{Op: OpPublish, Principal: &s.principal, Message: m}, func(_ context.Context, c *Call) error {
+		err := s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(_ context.Context, c *Call) error {
 			sends = append(sends, c.Message)
 			return nil
 		})

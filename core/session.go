@@ -23,7 +23,8 @@ type Session struct {
 	v         *vhost
 	st        *state
 	conn      Conn
-	principal Principal
+	principal Principal                 // as it was at the login: name, client id and virtual host stay
+	who       atomic.Pointer[Principal] // as it is now
 	deliver   DeliverFunc
 	resumed   []Subscription
 	wasKept   bool
@@ -60,8 +61,8 @@ type held struct {
 // ID returns the client id, made up by the broker if the client gave none.
 func (s *Session) ID() string { return s.principal.ClientID }
 
-// Principal returns who the client is. The result is read-only.
-func (s *Session) Principal() *Principal { return &s.principal }
+// Principal returns who the client is. The result is read-only, and another one after Refresh.
+func (s *Session) Principal() *Principal { return s.who.Load() }
 
 // Resumed lists the subscriptions of an earlier session with this client id which was found;
 // ok is false when none was. Each queue among them waits, complete, until Subscribe is called with
@@ -165,7 +166,7 @@ func (s *Session) disconnected(err error) {
 			s.panicked(r)
 		}
 	}()
-	_ = s.b.intercept(s.b.ctx, &Call{Op: OpDisconnect, Principal: &s.principal, Err: err}, lastDoesNothing)
+	_ = s.b.intercept(s.b.ctx, &Call{Op: OpDisconnect, Principal: s.Principal(), Err: err}, lastDoesNothing)
 }
 
 // leave leaves the state behind, once.

@@ -26,9 +26,9 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 		return fmt.Errorf("subscribe: %w: %w", ErrInvalid, err)
 	}
 	if err := s.maySubscribe(ctx, sub); err != nil {
-		return err
+		return s.denied(err)
 	}
-	return s.b.intercept(ctx, &Call{Op: OpSubscribe, Principal: &s.principal, Subscription: sub}, func(ctx context.Context, c *Call) error {
+	return s.b.intercept(ctx, &Call{Op: OpSubscribe, Principal: s.Principal(), Subscription: sub}, func(ctx context.Context, c *Call) error {
 		return s.subscribe(ctx, c.Subscription)
 	})
 }

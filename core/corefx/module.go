@@ -125,7 +125,7 @@ type brokerIn struct {
 func newBroker(in brokerIn) (*core.Broker, error) {
 	auth := config.Get[AuthSettings](in.Config, keyAuth)
 	o := core.Options{
-		Engine: in.Engine, Anonymous: auth.Anonymous, Credentials: auth.Credentials, Cookie: auth.Cookie, Version: in.Input.Version, Log: in.Log,
+		Engine: in.Engine, Anonymous: auth.Anonymous, Credentials: auth.Credentials, Cookie: auth.Cookie, DisconnectDenied: auth.OnDenied == onDisconnect, Version: in.Input.Version, Log: in.Log,
 		Limits: config.Get[core.Limits](in.Config, keyLimits),
 		Queues: config.Get[QueueSettings](in.Config, keyQueues),
 	}

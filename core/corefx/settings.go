@@ -33,6 +33,9 @@ type EngineSettings struct {
 type AuthSettings struct {
 	// Anonymous says who may log in without credentials when no authenticator decides.
 	Anonymous core.Anonymous `koanf:"anonymous" enum:"loopback,false,true"`
+	// OnDenied says what becomes of a client that was refused a publish or a subscription: refuse tells it, disconnect ends
+	// its connection as well.
+	OnDenied string `koanf:"on_denied" enum:"refuse,disconnect"`
 	// Authenticators and Authorizers are the order in which those compiled in are asked. Empty: that of [Defaults], and what
 	// it does not name at the end, if that is one.
 	Authenticators []string `koanf:"authenticators"`
@@ -98,6 +101,7 @@ func (s QueueSettings) Validate() error {
 }
 
 const (
+	onDisconnect    = "disconnect" // of auth.on_denied
 	defaultShutdown = 15 * time.Second
 	keyListeners    = "listeners"
 	keyEngine       = "engine"
@@ -125,7 +129,7 @@ func coreSections(def Defaults, transports []TransportKind, engines []EngineKind
 	}
 	return []config.Section{
 		listeners, eng,
-		{Key: keyAuth, Default: AuthSettings{Anonymous: core.AnonymousLoopback, Credentials: core.DefaultCredentials()}},
+		{Key: keyAuth, Default: AuthSettings{Anonymous: core.AnonymousLoopback, OnDenied: "refuse", Credentials: core.DefaultCredentials()}},
 		{Key: keyInterceptors, Default: []string(nil)},
 		{Key: keyLimits, Default: core.DefaultLimits()},
 		{Key: keyQueues, Default: QueueSettings(nil)},
