@@ -19,11 +19,17 @@ type mqtt5 struct {
 	heard chan string
 }
 
+// oneStep is for authentications without questions.
+type oneStep struct{}
+
+func (oneStep) Authenticate(*paho.Auth) *paho.Auth { return nil }
+func (oneStep) Authenticated()                     {}
+
 // mqtt5Connect logs in by MQTT 5; change may add to CONNECT. The code is that of CONNACK.
 func mqtt5Connect(t *testing.T, nc net.Conn, user, password string, change ...func(*paho.Connect)) (*mqtt5, byte) {
 	t.Helper()
 	m := &mqtt5{t: t, heard: make(chan string, 1000)} // more than any test sends
-	m.c = paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(nc), OnPublishReceived: []func(paho.PublishReceived) (bool, error){
+	m.c = paho.NewClient(paho.ClientConfig{Conn: packets.NewThreadSafeConn(nc), AuthHandler: oneStep{}, OnPublishReceived: []func(paho.PublishReceived) (bool, error){
 		func(p paho.PublishReceived) (bool, error) {
 			m.heard <- string(p.Packet.Payload)
 			return true, nil
