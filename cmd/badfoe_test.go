@@ -59,7 +59,7 @@ func (h *badHouse) foeAt(t testing.TB, protocol, path string, head http.Header, 
 	t.Helper()
 	f := &foe{t: t, protocol: protocol, kind: websocket.BinaryMessage}
 	d := websocket.Dialer{
-		Subprotocols: tokens, HandshakeTimeout: badPatience, ReadBufferSize: 512, WriteBufferSize: 512,
+		Subprotocols: tokens, HandshakeTimeout: badPatience, ReadBufferSize: 512, WriteBufferSize: 4 << 10,
 		EnableCompression: head.Get("Sec-Websocket-Extensions") != "",
 		NetDial: func(network, addr string) (net.Conn, error) {
 			nc, err := net.Dial(network, addr)
@@ -141,6 +141,9 @@ func (f *foe) flood(piece string, n int) {
 		}
 	}
 }
+
+// deaf says that f is not going to read: the system takes little for it, and so the broker notices soon.
+func (f *foe) deaf() { _ = f.nc.(*net.TCPConn).SetReadBuffer(4 << 10) }
 
 // login says hello, and hears hello.
 func (f *foe) login(id string) {

@@ -59,7 +59,7 @@ func TestBadHalves(t *testing.T) {
 func TestBadAnnouncements(t *testing.T) {
 	h := openBadHouse(t, nil)
 	eachWay(t, func(t *testing.T, protocol, via string) {
-		h.undisturbed(t, 24<<20)
+		h.undisturbed(t, 32<<20) // of 800 MB announced
 		foes := make([]*foe, 200)
 		for i := range foes {
 			foes[i] = h.foe(t, protocol, via)
@@ -120,7 +120,7 @@ func TestBadFilters(t *testing.T) {
 // when the client leaves. (STOMP: see TestBadInput.)
 func TestManySubscriptions(t *testing.T) {
 	h := openBadHouse(t, nil)
-	h.undisturbed(t, 128<<20) // 4 kB for each: it has a queue. The race detector doubles that
+	h.undisturbed(t, 96<<20)
 	f := h.foe(t, "mqtt", "tcp")
 	f.login("")
 	const each, most = 100, 10_000 // limits.subscriptions
@@ -148,6 +148,52 @@ func TestManySubscriptions(t *testing.T) {
 	f.rest()
 	f.close()
 	h.wantLine(f, "closed")
+}
+
+// TestManyQueues has clients make queues without end, which would outlive them: by naming them and by subscribing. What is
+// too much is refused, and what was there goes on.
+func TestManyQueues(t *testing.T) {
+	const most = 1000
+	h := openBadHouse(t, []string{"--set", "limits.queues=1000"})
+	h.undisturbed(t, badPeak)
+	s, m := h.foe(t, "stomp", "tcp"), h.foe(t, "mqtt", "tcp")
+	s.login("")
+	m.login("")
+	for i := range 2 * most {
+		s.say(stompSend(fmt.Sprintf("/queue/many%d", i), "", "receipt:"+fmt.Sprint(i)))
+	}
+	said := s.rest()
+	s.wantError(said, core.ErrLimit, "limits.queues", "SEND")
+	if n := strings.Count(string(said), "RECEIPT\n"); n > most || n < most-100 {
+		t.Errorf("%d queues were made, want %d at most", n, most)
+	}
+	s.close()
+	h.wantLine(s, "limit_exceeded")
+	for packet, code := range map[string]byte{
+		mqttSubscribe(1, "many/a", 1):              0x97,
+		mqttSubscribe(1, "many/a", 0):              0,
+		mqttPublish("$queue/more", 1, 1, "x"):      0x97,
+		mqttPublish("$queue/many0", 1, 1, "x"):     0,
+		mqttSubscribe(1, "$share/group/many/a", 1): 0x97,
+	} {
+		m.say(packet)
+		p, err := readMQTT(m.in)
+		got := byte(0)
+		if p.first == 0x90 {
+			got = p.body[len(p.body)-1]
+		} else if len(p.body) > 2 {
+			got = p.body[2]
+		}
+		if err != nil || got != code {
+			t.Errorf("%q: %x %x, %v, want 0x%x", packet, p.first, p.body, err, code)
+		}
+	}
+	s = h.foe(t, "stomp", "tcp")
+	s.login("")
+	s.say(stompSend(strings.Repeat("/topic/a,", 1000)+"/topic/a", "x", "receipt:c"))
+	s.wantError(s.rest(), core.ErrLimit, "128 destinations", "receipt-id:c")
+	s.close()
+	h.wantLine(s, "limit_exceeded")
 }
 
 // TestManyTransactions has one client send into as many transactions as it may have, more than limits.transaction_bytes
@@ -194,12 +240,14 @@ func TestNeverReads(t *testing.T) {
 				s.login("")
 				s.say(stompFrame("SUBSCRIBE", "id:1", "destination:/topic/flood.#", "receipt:s"))
 				s.stompHear("RECEIPT")
+				s.deaf()
 				foes = append(foes, s)
 				for _, qos := range []byte{0, 1} {
 					m := h.foe(t, "mqtt", via)
 					m.login("")
 					m.say(mqttSubscribe(1, "flood/#", qos))
 					m.mqttHear(0x90)
+					m.deaf()
 					foes = append(foes, m)
 				}
 			}
@@ -236,8 +284,10 @@ func TestNeverReads(t *testing.T) {
 				f.login("")
 				piece := stompSend("/topic/a", "x", "receipt:"+strings.Repeat("r", 1000))
 				if f.protocol == "mqtt" {
-					piece = "\xc0\x00"
+					f.say(mqttFrame(0x31, mqttText("large"), "\x00", strings.Repeat("r", 60_000))) // retained
+					piece = mqttSubscribe(1, "large", 0)
 				}
+				f.deaf()
 				floods.Go(func() { f.flood(piece, 100_000_000) })
 				foes = append(foes, f)
 			}

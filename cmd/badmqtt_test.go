@@ -56,7 +56,7 @@ func badMQTT() []badCase {
 		}},
 		ws(badCase{name: "message too large", protocol: "mqtt", reason: core.ErrTooBig, packet: badDisconnect + "\x95", do: func(f *foe) {
 			f.login("")
-			f.say(strings.Repeat("\xc0\x00", badBody/2+1))
+			f.say(strings.Repeat(mqttPublish("a", 0, 0, strings.Repeat("x", 60_000)), 71))
 		}}),
 		ws(badCase{name: "text", protocol: "mqtt", reason: core.ErrUnsupported, silent: true, do: func(f *foe) {
 			f.text(mqttConnect(4, "x", 0))

@@ -10,7 +10,6 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
-	"github.com/eclipse/paho.golang/paho/session"
 	"github.com/eclipse/paho.golang/paho/session/state"
 	"github.com/go-stomp/stomp/v3"
 )
@@ -25,18 +24,6 @@ func receiveMaximum(n uint16) func(*mqttOptions) {
 	}
 }
 
-// acking tells when paho has sent an acknowledgement.
-type acking struct {
-	session.SessionManager
-
-	sent chan<- struct{}
-}
-
-func (a acking) Ack(p *packets.Publish) error {
-	defer func() { a.sent <- struct{}{} }()
-	return a.SessionManager.Ack(p)
-}
-
 // TestCrossQueueShares sends to one queue in both protocols and consumes it in both: nothing is lost, nothing
 // comes twice, and while nobody acknowledges both get about the same.
 func TestCrossQueueShares(t *testing.T) {
@@ -44,7 +31,7 @@ func TestCrossQueueShares(t *testing.T) {
 	const n = 60
 	sent := make(chan struct{}, n)
 	s, m := dialSTOMP(t, b.addrs["stomp"]), dialMQTT(t, b.addrs["mqtt"], manual, func(o *mqttOptions) {
-		o.session = acking{state.NewInMemory(), sent}
+		o.session = acking{state.NewInMemory(), func() { sent <- struct{}{} }}
 	})
 	sub := s.subscribe("/queue/fair", stomp.AckClientIndividual, "prefetch-count", "50")
 	m.subscribe("$queue/fair", 1)
@@ -274,16 +261,31 @@ func TestCrossPriority(t *testing.T) {
 // TestCrossGroup has $share/G and x-queue-name:G be one group: each message goes to one of its members, and to
 // all others.
 func TestCrossGroup(t *testing.T) {
-	b := start(t, nil)
+	b := startDialects(t)
+	for i, c := range []struct{ listener, filter, dest string }{
+		{"stomp", "/topic/work.#", "/topic/work.1"},
+		{"stomp", "/topic/work/#", "/topic/work/1"},
+		{"rabbitmq", "/topic/work.#", "/topic/work.1"},
+		{"activemq", "/topic/work.>", "/topic/work.1"},
+		{"slash", "/topic/work/**", "/topic/work/1"},
+	} {
+		t.Run(c.listener+" "+c.filter, func(t *testing.T) {
+			shareGroup(t, b.addrs["mqtt"], b.addrs[c.listener], c.filter, c.dest, fmt.Sprint("G", i))
+		})
+	}
+}
+
+func shareGroup(t *testing.T, mqtt, addr, filter, dest, group string) {
+	t.Helper()
 	const n = 60
-	s, m := dialSTOMP(t, b.addrs["stomp"]), dialMQTT(t, b.addrs["mqtt"])
-	alone := dialMQTT(t, b.addrs["mqtt"])
-	sub := s.subscribe("/topic/work.#", stomp.AckClientIndividual, "x-queue-name", "G", "prefetch-count", "100")
-	m.subscribe("$share/G/work/#", 1)
+	s, m := dialSTOMP(t, addr), dialMQTT(t, mqtt)
+	alone := dialMQTT(t, mqtt)
+	sub := s.subscribe(filter, stomp.AckClientIndividual, "x-queue-name", group, "prefetch-count", "100")
+	m.subscribe("$share/"+group+"/work/#", 1)
 	alone.subscribe("work/+", 1)
 	for i := range n {
 		if i%2 == 0 {
-			s.send("/topic/work.1", "", fmt.Append(nil, i))
+			s.send(dest, "", fmt.Append(nil, i))
 		} else {
 			m.say("work/1", strconv.Itoa(i))
 		}
@@ -295,7 +297,7 @@ func TestCrossGroup(t *testing.T) {
 			if msg.Err != nil {
 				t.Fatal(msg.Err)
 			}
-			if msg.Destination != "/topic/work.1" {
+			if msg.Destination != dest {
 				t.Errorf("destination %s", msg.Destination)
 			}
 			seen[string(msg.Body)]++

@@ -3,6 +3,7 @@ package wyecmd_test
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/eclipse/paho.golang/paho/session"
+	"github.com/eclipse/paho.golang/paho/session/state"
 	"github.com/go-stomp/stomp/v3"
 	"github.com/go-stomp/stomp/v3/frame"
 )
@@ -29,9 +31,19 @@ type stompPeer struct {
 
 func dialSTOMP(t testing.TB, addr string, opts ...func(*stomp.Conn) error) *stompPeer {
 	t.Helper()
-	opts = append([]func(*stomp.Conn) error{stomp.ConnOpt.Logger(silent{}), stomp.ConnOpt.RcvReceiptTimeout(patience), stomp.ConnOpt.DisconnectReceiptTimeout(patience)}, opts...)
-	c, err := stomp.Dial("tcp", addr, opts...)
+	nc, err := net.Dial("tcp", addr)
 	if err != nil {
+		t.Fatal(err)
+	}
+	return connectSTOMP(t, nc, opts...)
+}
+
+func connectSTOMP(t testing.TB, rwc io.ReadWriteCloser, opts ...func(*stomp.Conn) error) *stompPeer {
+	t.Helper()
+	opts = append([]func(*stomp.Conn) error{stomp.ConnOpt.Logger(silent{}), stomp.ConnOpt.RcvReceiptTimeout(patience), stomp.ConnOpt.DisconnectReceiptTimeout(patience)}, opts...)
+	c, err := stomp.Connect(rwc, opts...)
+	if err != nil {
+		rwc.Close()
 		t.Fatal(err)
 	}
 	p := &stompPeer{Conn: c, t: t}
@@ -139,6 +151,43 @@ type mqttPeer struct {
 	ack  *paho.Connack
 	in   chan *paho.Publish
 	gone chan *paho.Disconnect // what the broker said last
+	owed owed
+}
+
+// owed counts what paho has received and not acknowledged. It acknowledges after the test has the message: who
+// leaves in between gives it back.
+type owed struct {
+	mu   sync.Mutex
+	none sync.Cond
+	n    int
+}
+
+func (o *owed) add(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.n += n; o.n == 0 {
+		o.none.Broadcast()
+	}
+}
+
+func (o *owed) wait() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.n > 0 {
+		o.none.Wait()
+	}
+}
+
+// acking tells when paho has sent an acknowledgement.
+type acking struct {
+	session.SessionManager
+
+	sent func()
+}
+
+func (a acking) Ack(p *packets.Publish) error {
+	defer a.sent()
+	return a.SessionManager.Ack(p)
 }
 
 // mqttOptions are what most tests leave alone.
@@ -164,15 +213,25 @@ func connectMQTT(t testing.TB, nc net.Conn, opts ...func(*mqttOptions)) *mqttPee
 	for _, opt := range opts {
 		opt(&o)
 	}
+	if o.session == nil {
+		o.session = state.NewInMemory()
+	}
 	if o.wrap != nil {
 		nc = o.wrap(nc)
 	}
 	// Room for everything a test sends: a handler that blocks would keep paho from reading on.
 	p := &mqttPeer{t: t, nc: nc, in: make(chan *paho.Publish, 1<<14), gone: make(chan *paho.Disconnect, 1)}
+	p.owed.none.L = &p.owed.mu
+	if !o.manual {
+		o.session = acking{o.session, func() { p.owed.add(-1) }}
+	}
 	p.Client = paho.NewClient(paho.ClientConfig{
 		Conn: packets.NewThreadSafeConn(nc), Session: o.session, PacketTimeout: patience, EnableManualAcknowledgment: o.manual,
 		SendAcksInterval: time.Millisecond,
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(r paho.PublishReceived) (bool, error) {
+			if !o.manual && r.Packet.QoS > 0 {
+				p.owed.add(1)
+			}
 			p.in <- r.Packet
 			return true, nil
 		}},
@@ -189,7 +248,9 @@ func connectMQTT(t testing.TB, nc net.Conn, opts ...func(*mqttOptions)) *mqttPee
 	return p
 }
 
+// leave acknowledges what has come and disconnects.
 func (p *mqttPeer) leave() {
+	p.owed.wait()
 	_ = p.Disconnect(&paho.Disconnect{})
 	<-p.Done()
 }
@@ -214,8 +275,10 @@ func (p *mqttPeer) subscribeTo(s *paho.Subscribe) {
 	}
 }
 
+// unsubscribe acknowledges what has come before.
 func (p *mqttPeer) unsubscribe(filter string) {
 	p.t.Helper()
+	p.owed.wait()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	if a, err := p.Unsubscribe(ctx, &paho.Unsubscribe{Topics: []string{filter}}); err != nil {

@@ -214,3 +214,23 @@ func TestDelayedSurvivesFailure(t *testing.T) {
 		w.queue("queue/a", 1, 0)
 	})
 }
+
+// An interceptor that panics when a session ends keeps nobody waiting who closes it once more, and does not end the
+// process, although the goroutine is the broker's own that closes a session which hangs.
+func TestPanickingDisconnect(t *testing.T) {
+	inWorld(t, func(_ *testing.T, w *world) {
+		c := w.client("c")
+		w.ok(c.Close())
+		w.ok(c.Close())
+		hang := make(chan struct{})
+		old, err := w.b.Connect(w.ctx, core.Login{ClientID: "h", Conn: coretest.NewConn()}, func([]core.Delivery) error { <-hang; return nil })
+		w.ok(err)
+		w.ok(old.Subscribe(w.ctx, &core.Subscription{ID: "1", Filter: "topic/a"}))
+		w.pub(w.client(""), "topic/a", "1")
+		w.client("h") // takes over from a session that does not end
+		close(hang)
+		synctest.Wait()
+	}, coretest.Intercept(func(context.Context, *core.Call, func(context.Context, *core.Call) error) error {
+		panic("at the end")
+	}, core.OpDisconnect))
+}

@@ -37,6 +37,7 @@ type Limits struct {
 	UnackedPublishes  int           `koanf:"unacked_publishes"`                                               // publishes of one session under way; more make Publish wait
 	SessionExpiry     time.Duration `koanf:"session_expiry"`                                                  // most a session may outlive its connection
 	RetainedMessages  int           `koanf:"retained_messages"`                                               // retained messages in all
+	Queues            int           `koanf:"queues"`                                                          // of all kinds, those before subscriptions too
 	SessionQueue      int           `koanf:"session_queue"`                                                   // messages waiting in one private queue of a session
 	SessionQueueBytes int64         `koanf:"session_queue_bytes"`                                             // body bytes of them
 }
@@ -47,7 +48,7 @@ func DefaultLimits() Limits {
 		Subscriptions: 10_000, OutboxMessages: 16_384, OutboxBytes: 64 << 20, OutboxOverflow: "drop_oldest",
 		Credit: 100, Transactions: 16, TransactionOps: 10_000, TransactionBytes: 64 << 20,
 		UnackedPublishes: 4096, SessionExpiry: 7 * 24 * time.Hour, RetainedMessages: 1_000_000, SessionQueue: 100_000,
-		SessionQueueBytes: 256 << 20,
+		SessionQueueBytes: 256 << 20, Queues: 100_000,
 	}
 }
 
@@ -68,6 +69,7 @@ func (l Limits) Validate() error {
 		{"unacked_publishes", int64(l.UnackedPublishes)},
 		{"session_expiry", int64(l.SessionExpiry)},
 		{"retained_messages", int64(l.RetainedMessages)},
+		{"queues", int64(l.Queues)},
 		{"session_queue", int64(l.SessionQueue)},
 		{"session_queue_bytes", l.SessionQueueBytes},
 	} {

@@ -95,6 +95,9 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	if spec.owner != "" && v.temps[spec.owner] == nil {
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.name, ErrNotFound)
 	}
+	if most := v.b.o.Limits.Queues; len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
+		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues): %w", spec.name, most, ErrLimit)
+	}
 	bq = &boundQueue{v: v, id: id, kind: spec.kind, name: spec.name, filter: spec.filter, durable: spec.durable}
 	cfg := spec.config
 	bq.q, err = queue.Open(ctx, v.b.o.Engine, id, queue.Config{

@@ -103,6 +103,9 @@ type reader struct {
 	temp        namer
 }
 
+// mostPlaces is how many destinations a frame may have: a message goes to each of them.
+const mostPlaces = 128
+
 // all reads a destination header, which in some dialects lists several, separated by commas. fallback
 // is the kind of names without a known prefix, if the frame says it; "": as configured.
 func (r *reader) all(text string, filter bool, fallback string) ([]place, error) {
@@ -117,7 +120,9 @@ func (r *reader) all(text string, filter bool, fallback string) ([]place, error)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, p...)
+		if list = append(list, p...); len(list) > mostPlaces {
+			return nil, fmt.Errorf("a frame may name %d destinations: %w", mostPlaces, core.ErrLimit)
+		}
 		if !more {
 			return list, nil
 		}
