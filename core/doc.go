@@ -32,7 +32,8 @@
 //
 // # Where things live
 //
-// Options and lifetime: broker.go, limits.go. Logging in, takeover: login.go. What outlives a
+// Options and lifetime: broker.go, limits.go. Logging in, takeover: login.go; where credentials come from:
+// credentials.go; new ones within a session: refresh.go; what authorizers are asked: authorize.go. What outlives a
 // connection (durable subscriptions, wills): state.go. Publishing: publish.go, and where to: route.go.
 // Subscriptions: subscribe.go; what a live one holds: attachment.go. Queues by name: vhost.go.
 // Delayed and repeated messages: delayed.go. Order of acknowledgements: acks.go; writing: writer.go.

@@ -36,6 +36,7 @@ type ACL struct {
 
 var (
 	_ core.Authorizer = (*ACL)(nil)
+	_ core.Changer    = (*ACL)(nil)
 	_ core.Runner     = (*ACL)(nil)
 )
 
@@ -51,7 +52,7 @@ func New(cfg Config, guarded func() bool, log *slog.Logger) (*ACL, error) {
 // Name returns "acl".
 func (*ACL) Name() string { return "acl" }
 
-// OnChange sets what is called after the rules have changed.
+// OnChange implements core.Changer.
 func (a *ACL) OnChange(fn func()) { a.changed.Store(&fn) }
 
 // Reload reads the file again. When something is wrong, the rules stay as they were.
@@ -90,6 +91,9 @@ func read(data []byte) ([]rule, error) {
 
 // Run reads the file again when it changes.
 func (a *ACL) Run(ctx context.Context, ready func()) error {
+	if len(*a.rules.Load()) == 0 && a.guarded() {
+		a.log.Warn("there are users and no rules: only what the claims of tokens allow is not refused", "key", "auth.acl.rules")
+	}
 	ready()
 	if a.cfg.File == "" {
 		<-ctx.Done()

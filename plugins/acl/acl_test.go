@@ -445,6 +445,19 @@ func TestAllocations(t *testing.T) {
 }
 
 func BenchmarkAuthorize(b *testing.B) {
+	b.Run("open", func(b *testing.B) {
+		a, err := acl.New(acl.Config{}, never, slog.New(slog.DiscardHandler))
+		if err != nil {
+			b.Fatal(err)
+		}
+		p, ctx := &core.Principal{}, context.Background()
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := a.Authorize(ctx, p, core.OpPublish, "topic/ali/a/b"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	for _, n := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
 			var rules []acl.Rule
