@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ const badUpgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-V
 func TestBadHandshake(t *testing.T) {
 	h := openBadHouse(t, nil)
 	ask := func(more string) string { return "GET / HTTP/1.1\r\nHost: localhost\r\n" + badUpgrade + more + "\r\n" }
+	early := map[string]*foe{"nothing": h.foe(t, "http", "websocket"), "half a request": h.foe(t, "http", "websocket")} // these take time
+	early["half a request"].say("GET / HTTP/1.1\r\nHost: loc")
 	for _, c := range []struct {
 		name, say string
 		status    int    // 0: closed without an answer
@@ -52,7 +55,10 @@ func TestBadHandshake(t *testing.T) {
 		{"huge header", ask("X-A: " + strings.Repeat("a", 1<<20) + "\r\n"), 431, "protocol_error", nil},
 		{"many headers", ask(strings.Repeat("X-A: a\r\n", 20_000)), 431, "protocol_error", nil},
 		{"long path", "GET /" + strings.Repeat("a", 1<<20) + " HTTP/1.1\r\n", 431, "protocol_error", nil},
-		{"many subprotocols", ask("Sec-WebSocket-Protocol: " + strings.Repeat("a,", 15_000) + "\r\n"), 400, "unknown_subprotocol", []string{"v12.stomp"}},
+		{"many subprotocols", ask("Sec-WebSocket-Protocol: " + manyTokens(4000) + "\r\n"), 400, "unknown_subprotocol", []string{"t0, t1", "…", "v12.stomp"}},
+		{"long subprotocol", ask("Sec-WebSocket-Protocol: " + strings.Repeat("s", 30_000) + "\r\n"), 400, "unknown_subprotocol", []string{"ss…", "v12.stomp"}},
+		{"long origin", ask("Origin: http://" + strings.Repeat("o", 30_000) + "\r\n"), 403, "foreign_origin", []string{"oo…"}},
+		{"long method", strings.Repeat("M", 30_000) + ask("")[3:], 405, "protocol_error", []string{"MM…"}},
 		{"garbage", "\xde\xad\xbe\xef\r\n\r\n", 400, "protocol_error", nil},
 		{"STOMP without WebSocket", stompFrame("CONNECT", "accept-version:1.2") + "\r\n\r\n", 400, "protocol_error", nil},
 		{"MQTT without WebSocket", mqttConnect(4, "", 0) + "\r\n\r\n", 400, "protocol_error", nil},
@@ -60,12 +66,16 @@ func TestBadHandshake(t *testing.T) {
 		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 405, "protocol_error", []string{"GET"}},
 		{"POST", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n", 405, "protocol_error", []string{"GET"}},
 		{"nothing", "", 0, "login_timeout", nil},
-		{"half a request", "GET / HTTP/1.1\r\nHost: loc", 0, "login_timeout", nil},
+		{"half a request", "", 0, "login_timeout", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h.undisturbed(t, badPeak)
-			f := h.foe(t, "http", "websocket")
-			f.say(c.say)
+			f := early[c.name]
+			if f == nil {
+				f = h.foe(t, "http", "websocket")
+				f.say(c.say)
+			}
+			f.t = t
 			resp, err := http.ReadResponse(f.in, nil)
 			if c.status == 0 {
 				if err == nil {
@@ -87,11 +97,23 @@ func TestBadHandshake(t *testing.T) {
 			}
 			f.close()
 			lines := h.of(f, 1)
+			if len(lines[0]) > 1000 {
+				t.Errorf("the line in the log has %d bytes", len(lines[0]))
+			}
 			if len(lines) != 1 || !strings.Contains(lines[0], " reason="+c.reason+" ") || !strings.Contains(lines[0], "level=INFO") {
 				t.Errorf("want one line with reason %s, the log has\n%s", c.reason, clipped([]byte(strings.Join(lines, "\n"))))
 			}
 		})
 	}
+}
+
+// manyTokens lists n names.
+func manyTokens(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString("t" + strconv.Itoa(i) + ", ")
+	}
+	return b.String()[:b.Len()-2]
 }
 
 // TestBadPath connects to paths that mean another protocol, or none, and begins with bytes of no protocol served.
@@ -132,6 +154,8 @@ func TestBadPath(t *testing.T) {
 // TestBadFirstBytes sends to a TCP listener of every protocol what belongs to none.
 func TestBadFirstBytes(t *testing.T) {
 	h := openBadHouse(t, nil)
+	early := map[string]*foe{"nothing": h.foe(t, "", "any"), "half a word": h.foe(t, "", "any")} // these take time
+	early["half a word"].say("CONN")
 	for _, c := range []struct {
 		name, say string
 		reason    *core.Reason
@@ -141,12 +165,16 @@ func TestBadFirstBytes(t *testing.T) {
 		{"TLS", "\x16\x03\x01\x02\x00\x01", core.ErrInvalid},
 		{"line ends", strings.Repeat("\n", 100_000), core.ErrInvalid},
 		{"nothing", "", core.ErrLoginTimeout},
-		{"half a word", "CONN", core.ErrLoginTimeout},
+		{"half a word", "", core.ErrLoginTimeout},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h.undisturbed(t, badPeak)
-			f := h.foe(t, "", "any")
-			f.say(c.say)
+			f := early[c.name]
+			if f == nil {
+				f = h.foe(t, "", "any")
+				f.say(c.say)
+			}
+			f.t = t
 			if said := f.rest(); len(said) > 0 {
 				t.Errorf("the broker said %q to nobody knows whom", said)
 			}

@@ -172,6 +172,8 @@ func badSTOMP() []badCase {
 		in("garbage after login", core.ErrInvalid, after, strings.Repeat("\xfe\x01\x02", 100), "no STOMP command"),
 		in("MQTT", core.ErrInvalid, before, mqttConnect(4, "x", 0), "NUL among the headers"),
 		in("HTTP", core.ErrInvalid, before, "GET /index.html?with=a+long+query HTTP/1.1\r\nHost: x\r\n\r\n", "GET"),
+		in("POST of a web page", core.ErrInvalid, before, "POST / HTTP/1.1\r\nHost: 127.0.0.1:61613\r\nContent-Type: text/plain\r\n\r\n"+
+			stompFrame("CONNECT", "accept-version:1.2")+stompSend("/queue/witness", "by a page"), "POST / HTTP/1.1 before login"),
 		in("SEND before login", core.ErrInvalid, before, stompSend("/queue/a", "x"), "SEND before login"),
 		in("unknown version", core.ErrUnsupported, before, stompFrame("CONNECT", "accept-version:7.0"), "\nversion:1.0,1.1,1.2\n"),
 		in("unknown command", core.ErrInvalid, after, stompFrame("JUMP", "receipt:r7"), "JUMP", "receipt-id:r7"),

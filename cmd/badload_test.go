@@ -150,6 +150,38 @@ func TestManySubscriptions(t *testing.T) {
 	h.wantLine(f, "closed")
 }
 
+// TestManySelectors has one client subscribe to what others send, with the most expensive selectors there may be. They
+// are bounded in all, so that the others do not pay for them.
+func TestManySelectors(t *testing.T) {
+	h := openBadHouse(t, nil)
+	h.undisturbed(t, 64<<20)
+	f := h.foe(t, "stomp", "tcp")
+	f.login("")
+	selector := "selector:a = 'b'" + strings.Repeat(" OR a = 'b'", 1000)
+	for i := range 10_000 {
+		if f.write(stompFrame("SUBSCRIBE", fmt.Sprint("id:", i), "destination:/topic/witness.#", selector)) != nil {
+			break
+		}
+	}
+	f.wantError(f.rest(), core.ErrLimit, "selectors", "50000")
+	f.close()
+	h.wantLine(f, "limit_exceeded")
+	f = h.foe(t, "stomp", "tcp")
+	f.login("")
+	for i := range 12 { // nearly as many as there may be
+		f.say(stompFrame("SUBSCRIBE", fmt.Sprint("id:", i), "destination:/topic/witness.#", selector))
+	}
+	f.say(stompFrame("SUBSCRIBE", "id:x", "destination:/topic/x", "receipt:x"))
+	f.stompHear("RECEIPT")
+	for range 50 {
+		for _, w := range h.witnesses {
+			w.goesOn(t)
+		}
+	}
+	f.close()
+	h.wantLine(f, "closed")
+}
+
 // TestManyQueues has clients make queues without end, which would outlive them: by naming them and by subscribing. What is
 // too much is refused, and what was there goes on.
 func TestManyQueues(t *testing.T) {

@@ -442,3 +442,37 @@ func TestCrossBrokersWords(t *testing.T) {
 		}
 	}
 }
+
+// TestCrossClientID uses one client id in both protocols: the later one takes over, and leaves alone what is kept for
+// the other.
+func TestCrossClientID(t *testing.T) {
+	b := start(t, nil)
+	pub := dialMQTT(t, b.addrs["mqtt"])
+	m := dialMQTT(t, b.addrs["mqtt"], kept("same"))
+	m.subscribe("same/+", 1)
+	s := dialSTOMP(t, b.addrs["stomp"], clientID("same"))
+	select {
+	case d := <-m.gone:
+		if d.ReasonCode != packets.DisconnectSessionTakenOver {
+			t.Errorf("MQTT is told %#02x", d.ReasonCode)
+		}
+	case <-time.After(patience):
+		t.Fatal("the MQTT client stays")
+	}
+	sub := s.subscribe("/topic/same.*", stomp.AckClientIndividual, "durable-subscription-name", "d")
+	pub.say("same/x", "1")
+	if got := s.hear(sub); string(got.Body) != "1" { // not acknowledged
+		t.Errorf("STOMP has %q", got.Body)
+	}
+	m = dialMQTT(t, b.addrs["mqtt"], kept("same"))
+	if last := <-sub.in; last == nil || last.Err == nil || !strings.Contains(last.Err.Error(), "another connection") {
+		t.Errorf("STOMP is told %+v", last)
+	}
+	if got := m.hear(); !m.ack.SessionPresent || string(got.Payload) != "1" {
+		t.Errorf("MQTT has %v, session present %v", got, m.ack.SessionPresent)
+	}
+	s = dialSTOMP(t, b.addrs["stomp"], clientID("same"))
+	if got := s.hear(s.subscribe("/topic/same.*", stomp.AckAuto, "durable-subscription-name", "d")); string(got.Body) != "1" || got.Header.Get("redelivered") != "true" {
+		t.Errorf("STOMP has %q %v", got.Body, got.Header)
+	}
+}

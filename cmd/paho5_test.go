@@ -30,7 +30,7 @@ func TestPaho5(t *testing.T) {
 			}
 			for name, check := range map[string]func(*testing.T, dial5){
 				"connect": connects5, "qos": everyQoS5, "retained": retains5, "retain handling": retainHandling5, "will": wills5, "will delay": delayedWills5,
-				"shared": shares5, "resume": resumes5, "exactly once": onlyOnce5, "manual": manual5, "options": options5, "take-over": takesOver5,
+				"shared": shares5, "resume": resumes5, "exactly once": onlyOnce5, "manual": manual5, "options": options5, "take-over": takesOver5, "hand-over": handsOver5,
 			} {
 				t.Run(name, func(t *testing.T) { check(t, dial) })
 			}
@@ -428,5 +428,35 @@ func takesOver5(t *testing.T, dial dial5) {
 		}
 	case <-time.After(patience):
 		t.Error("the first one stays")
+	}
+}
+
+// handsOver5 loses members of a group in the middle of QoS 2. Whoever has sent PUBREC has the message, and nobody else
+// gets it [MQTT-4.8.2-5]; before that it goes to another member.
+func handsOver5(t *testing.T, dial dial5) {
+	for i, filter := range []string{"$share/g2/hand/x", "$queue/hand"} {
+		topic := []string{"hand/x", "$queue/hand"}[i]
+		pub := dial(t)
+		taker := dial(t, func(o *mqttOptions) {
+			o.wrap = func(nc net.Conn) net.Conn { return &cutting{nc, packets.PUBREL<<4 | 2} }
+		})
+		taker.subscribe(filter, 2)
+		pub.publish(&paho.Publish{Topic: topic, QoS: 2, Payload: []byte("taken")})
+		if got := taker.hear(); string(got.Payload) != "taken" {
+			t.Errorf("got %v", got)
+		}
+		<-taker.Done()
+		loser := dial(t, manual)
+		loser.subscribe(filter, 2)
+		pub.publish(&paho.Publish{Topic: topic, QoS: 2, Payload: []byte("lost")})
+		if got := loser.hear(); string(got.Payload) != "lost" {
+			t.Errorf("%s: got %v, which another one has taken", filter, got)
+		}
+		heir := dial(t)
+		heir.subscribe(filter, 2)
+		loser.drop()
+		if got := heir.hear(); string(got.Payload) != "lost" {
+			t.Errorf("%s: got %v", filter, got)
+		}
 	}
 }

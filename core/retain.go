@@ -72,6 +72,32 @@ func (r *retaining) wait(ctx context.Context) {
 	}
 }
 
+// catchUp keeps what is retained from reaching a new subscription behind what has replaced it: the subscription
+// would take the old message for the state of the topic. Publishers note their topic before they hand over.
+type catchUp struct {
+	mu    sync.Mutex
+	newer map[string]struct{} // topics whose retained message was replaced meanwhile
+}
+
+func (c *catchUp) note(topic string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.newer == nil {
+		c.newer = make(map[string]struct{})
+	}
+	c.newer[topic] = struct{}{}
+}
+
+// unlessNewer runs hand, which hands over what is retained for topic, unless something newer is on its way already;
+// what comes meanwhile comes behind it.
+func (c *catchUp) unlessNewer(topic string, hand func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, newer := c.newer[topic]; !newer {
+		hand()
+	}
+}
+
 // mayRetain refuses a retained message of a new topic when there are too many.
 func (v *vhost) mayRetain(ctx context.Context, m *Message) error {
 	r := v.b.o.Engine.Retained()

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/coretest"
+	"github.com/wyemq/wye/core/engine"
 )
 
 // DESIGN §4: retained messages are core state, matched by wildcards, cleared by an empty body.
@@ -247,4 +249,63 @@ func TestBadRepeat(t *testing.T) {
 			}
 		}
 	})
+}
+
+// replacing publishes something newer between the moment at which a retained message is read and the one at which the
+// new subscription gets it.
+type replacing struct {
+	engine.Engine
+
+	publish func()
+}
+
+func (r *replacing) Retained() engine.Retained { return replaced{r.Engine.Retained(), r} }
+
+type replaced struct {
+	engine.Retained
+
+	r *replacing
+}
+
+func (r replaced) Match(ctx context.Context, filter string, fn func(*engine.Message) bool) error {
+	return r.Retained.Match(ctx, filter, func(m *engine.Message) bool {
+		if publish := r.r.publish; publish != nil {
+			r.r.publish = nil
+			publish()
+		}
+		return fn(m)
+	})
+}
+
+// Who subscribes while a retained message is replaced must not get the old one behind the new one, and take it for
+// the state of the topic. Other topics are not concerned, nor are messages that are not retained.
+func TestRetainedIsNotStale(t *testing.T) {
+	for name, mode := range map[string]func(*core.Subscription){"direct": func(*core.Subscription) {}, "acked": individual, "durable": durable} {
+		t.Run(name, func(t *testing.T) {
+			disk := &replacing{}
+			inWorld(t, func(t *testing.T, w *world) {
+				p, c := w.client("p"), w.client("c")
+				for _, dest := range []string{"topic/r/1", "topic/r/2"} {
+					_, err := w.send(p, dest, "old", retain)
+					w.ok(err)
+				}
+				disk.publish = func() {
+					for dest, opt := range map[string]func(*core.Message){"topic/r/1": retain, "topic/r/2": func(*core.Message) {}} {
+						_, err := w.send(p, dest, "new", opt)
+						w.ok(err)
+					}
+				}
+				w.sub(c, "topic/r/#", mode)
+				got := make(map[string]string)
+				for range 3 {
+					d := c.Next(t)
+					got[d.Destination] += string(d.Body) + " "
+				}
+				if want := "map[topic/r/1:new  topic/r/2:new old ]"; fmt.Sprint(got) != want {
+					t.Errorf("got %v, want %v", got, want)
+				}
+				w.nothing(c)
+			}, func(o *core.Options) { disk.Engine, o.Engine = o.Engine, disk })
+		})
+	}
 }

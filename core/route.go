@@ -52,6 +52,13 @@ func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *Q
 			return err
 		}
 	}
+	if m.Retain {
+		for _, e := range r.found.Direct {
+			if c := e.catching.Load(); c != nil {
+				c.note(m.Destination)
+			}
+		}
+	}
 	return nil
 }
 

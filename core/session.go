@@ -46,6 +46,7 @@ type Session struct {
 	closed  atomic.Bool
 
 	changing sync.Mutex // held while a subscription begins or ends
+	effort   int        // what the selectors cost, or more: see afford; guarded by changing
 
 	closing sync.Once
 	leaving sync.Once

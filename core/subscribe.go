@@ -47,6 +47,9 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 			return fmt.Errorf("selector: %w: %w", ErrInvalid, err)
 		}
 		a.selector = sel
+		if err := s.afford(a); err != nil {
+			return err
+		}
 	}
 	old, err := s.replaceable(sub)
 	if err != nil {
@@ -68,6 +71,31 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 	s.st.remember(sub)
 	if sub.Retained == RetainedAlways || sub.Retained == RetainedIfNew && !existed {
 		return a.sendRetained(ctx)
+	}
+	return nil
+}
+
+// mostEffort is how many operations the selectors of one session may have. Every publisher whose messages they are
+// asked about pays for them: 10,000 large ones would take tens of milliseconds for each message.
+const mostEffort = 50_000
+
+// afford counts the selector of a among those of the session, if it is not too much.
+func (s *Session) afford(a *attachment) error {
+	cost := a.selector.Cost()
+	if s.effort += cost; s.effort <= mostEffort {
+		return nil
+	}
+	s.effort = cost // subscriptions may have ended since
+	s.mu.Lock()
+	for id, other := range s.subs {
+		if other.selector != nil && id != a.sub.Load().ID {
+			s.effort += other.selector.Cost()
+		}
+	}
+	s.mu.Unlock()
+	if s.effort > mostEffort {
+		s.effort -= cost
+		return fmt.Errorf("selectors of more than %d operations in one session: %w", mostEffort, ErrLimit)
 	}
 	return nil
 }
@@ -225,7 +253,13 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
 		return nil
 	}
-	v, b := a.s.v, a.s.b
+	v, b, e := a.s.v, a.s.b, a.entry
+	if e == nil {
+		e = a.bound.entry
+	}
+	newer := new(catchUp)
+	e.catching.Store(newer) // before the wait: who publishes from now on notes it, who has begun is waited for
+	defer e.catching.Store(nil)
 	v.retaining.wait(ctx)
 	err := b.o.Engine.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
 		m := b.message(em)
@@ -233,21 +267,9 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 			return true
 		}
 		if a.entry != nil {
-			a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true})
-			a.s.writer.kick()
-			return !a.s.closed.Load()
-		}
-		c := m.Clone()
-		c.fromRetained = true
-		if a.bound.q.Reserve(c.size(), uint8(c.Priority.Level())) == nil {
-			bytes := c.size()
-			b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-				Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: b.record(c),
-			}}}, func(err error) {
-				if err != nil {
-					a.bound.q.Unreserve(bytes)
-				}
-			})
+			a.offerRetained(m, newer)
+		} else {
+			newer.unlessNewer(m.Destination, func() { a.appendRetained(m) })
 		}
 		return !a.s.closed.Load()
 	})
@@ -255,6 +277,34 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 		return fmt.Errorf("retained messages of %s: %w", a.sub.Load().Filter, engineErr(err))
 	}
 	return nil
+}
+
+// offerRetained hands m to a direct subscription.
+func (a *attachment) offerRetained(m *Message, newer *catchUp) {
+	dropped, ok := 0, true
+	newer.unlessNewer(m.Destination, func() {
+		d := Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true}
+		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
+	})
+	a.s.offered(dropped, ok)
+	a.s.writer.kick()
+}
+
+// appendRetained puts a copy of m into the queue of the subscription.
+func (a *attachment) appendRetained(m *Message) {
+	c := m.Clone()
+	c.fromRetained = true
+	bytes := c.size()
+	if a.bound.q.Reserve(bytes, uint8(c.Priority.Level())) != nil {
+		return
+	}
+	a.s.b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
+		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: a.s.b.record(c),
+	}}}, func(err error) {
+		if err != nil {
+			a.bound.q.Unreserve(bytes)
+		}
+	})
 }
 
 // Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue

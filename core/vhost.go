@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wyemq/wye/core/destination"
 	"github.com/wyemq/wye/core/engine"
@@ -35,6 +36,8 @@ type vhost struct {
 type entry struct {
 	direct *attachment
 	queue  *boundQueue
+
+	catching atomic.Pointer[catchUp] // while a subscription is told what is retained
 }
 
 func newVHost(b *Broker, name string) *vhost {

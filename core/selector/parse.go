@@ -34,7 +34,7 @@ func Parse(text string) (*Selector, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	return &Selector{root: root.node, text: text}, nil
+	return &Selector{root: root.node, text: text, cost: p.nodes}, nil
 }
 
 // parser is a recursive descent over OR, AND, NOT, comparison, sum, product, sign, primary.

@@ -24,10 +24,14 @@ var _ Source = LookupFunc(nil)
 type Selector struct {
 	root node
 	text string
+	cost int
 }
 
 // String returns the text it was parsed from.
 func (s *Selector) String() string { return s.text }
+
+// Cost returns how many operations a match takes at most.
+func (s *Selector) Cost() int { return s.cost }
 
 // Match reports whether the expression is true for src; false and unknown are both no.
 func (s *Selector) Match(src Source) bool { return s.root.eval(src).truth() == yes }

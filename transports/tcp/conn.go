@@ -41,7 +41,10 @@ func (c *conn) Serve(ctx context.Context) error {
 		hctx, cancel := context.WithTimeout(ctx, c.hub.Limits.LoginTimeout)
 		err := s.HandshakeContext(hctx)
 		cancel()
-		if err != nil {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("tls handshake: %w: %w", core.ErrLoginTimeout, err)
+		case err != nil:
 			return fmt.Errorf("tls handshake: %w: %w", core.ErrInvalid, err)
 		}
 		state := s.ConnectionState()

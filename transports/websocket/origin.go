@@ -43,10 +43,10 @@ func (o origins) check(r *http.Request) error {
 		}
 		if same {
 			return fmt.Errorf("pages of origin %q may not connect: anybody can make the name %q stand for this machine; "+
-				"ask for localhost or an IP address, or add the origin to allowed_origins", values[0], r.Host)
+				"ask for localhost or an IP address, or add the origin to allowed_origins", clip(values[0]), clip(r.Host))
 		}
 	}
-	return fmt.Errorf("pages of origin %q may not connect to %q (allowed_origins)", strings.Join(values, ", "), r.Host)
+	return fmt.Errorf("pages of origin %q may not connect to %q (allowed_origins)", clip(strings.Join(values, ", ")), clip(r.Host))
 }
 
 func (o origins) lists(origin string) bool {

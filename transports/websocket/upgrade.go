@@ -58,7 +58,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", "GET, HEAD")
 		w.Header().Set("Connection", "close") // what follows may be a body, or HTTP/2
 		u.refuse(w, r, remote, http.StatusMethodNotAllowed, core.ErrInvalid.ID(),
-			fmt.Errorf("this is a WebSocket endpoint, connect with GET, not %s", r.Method))
+			fmt.Errorf("this is a WebSocket endpoint, connect with GET, not %s", clip(r.Method)))
 		return
 	}
 	if !websocket.IsWebSocketUpgrade(r) {
@@ -79,7 +79,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var ok bool
 		if chosen, ok = u.h.Select(offered); !ok {
 			u.refuse(w, r, remote, http.StatusBadRequest, "unknown_subprotocol",
-				fmt.Errorf("none of the subprotocols offered (%s) is known here; known are: %s", strings.Join(offered, ", "), u.known))
+				fmt.Errorf("none of the subprotocols offered (%s) is known here; known are: %s", clip(strings.Join(offered, ", ")), u.known))
 			return
 		}
 	}
@@ -115,7 +115,7 @@ func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr
 	if err != nil {
 		u.t.hub.Release(remote)
 		u.t.hub.Refuse(core.ErrInvalid.ID())
-		u.t.log.Info("connection refused", "remote", remote, "path", info.Path, "reason", core.ErrInvalid.ID(), "error", err)
+		u.t.log.Info("connection refused", "remote", remote, "path", clip(info.Path), "reason", core.ErrInvalid.ID(), "error", err)
 		return
 	}
 	c.open(ws)
@@ -125,8 +125,18 @@ func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr
 // refuse counts, logs and answers.
 func (u *upgrade) refuse(w http.ResponseWriter, r *http.Request, remote net.Addr, status int, reason string, err error) {
 	u.t.hub.Refuse(reason)
-	u.t.log.Info("connection refused", "remote", remote, "path", r.URL.Path, "reason", reason, "error", err)
+	u.t.log.Info("connection refused", "remote", remote, "path", clip(r.URL.Path), "reason", reason, "error", err)
 	reply(w, status, err.Error())
+}
+
+// longest is how much of what a client says comes back to it, or goes into the log.
+const longest = 200
+
+func clip(s string) string {
+	if len(s) <= longest {
+		return s
+	}
+	return strings.ToValidUTF8(s[:longest], "") + "…"
 }
 
 // full answers when the hub has no place.
@@ -135,7 +145,7 @@ func (u *upgrade) full(w http.ResponseWriter, r *http.Request, remote net.Addr, 
 	if limit := new(wire.LimitError); errors.As(err, &limit) && limit.PerAddress {
 		status = http.StatusTooManyRequests
 	}
-	u.t.log.Info("connection refused", "remote", remote, "path", r.URL.Path, "reason", core.ReasonID(err), "error", err)
+	u.t.log.Info("connection refused", "remote", remote, "path", clip(r.URL.Path), "reason", core.ReasonID(err), "error", err)
 	w.Header().Set("Retry-After", "5")
 	reply(w, status, err.Error())
 }
@@ -157,11 +167,17 @@ func (u *upgrade) help(w http.ResponseWriter, r *http.Request) {
 // say before the connection stands. It is neither chosen nor logged.
 const bearerPrefix = "bearer."
 
+// mostOffers is how many subprotocols are looked at.
+const mostOffers = 64
+
 // offers lists the subprotocols that the client offers: the header may be there several times
 // (RFC 6455, section 11.3.4).
 func offers(r *http.Request) (list []string, bearer string) {
 	for _, v := range r.Header.Values("Sec-Websocket-Protocol") {
 		for s := range strings.SplitSeq(v, ",") {
+			if len(list) == mostOffers {
+				return list, bearer
+			}
 			s = strings.TrimSpace(s)
 			if token, ok := strings.CutPrefix(s, bearerPrefix); ok {
 				bearer = strings.Clone(token)

@@ -2,8 +2,10 @@ package websocket
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -96,11 +98,26 @@ func (w *waiting) ended(nc net.Conn, a *attempt) {
 	switch {
 	case time.Since(a.begun) >= login:
 		w.refuse(nc, slog.LevelInfo, fmt.Errorf("no HTTP request within %s (login_timeout): %w", login, core.ErrLoginTimeout))
+	case insecure(nc) != nil:
+		w.refuse(nc, slog.LevelInfo, fmt.Errorf("tls handshake: %w: %w", core.ErrInvalid, insecure(nc)))
 	case a.bytes:
 		w.refuse(nc, slog.LevelInfo, fmt.Errorf("what came is no HTTP request that can be answered: %w", core.ErrInvalid))
 	default:
 		w.refuse(nc, slog.LevelDebug, errors.New("closed without a request"))
 	}
+}
+
+// insecure returns why a connection that is closed never became a secure one, unless the client just went.
+func insecure(nc net.Conn) error {
+	t, ok := nc.(*tls.Conn)
+	if !ok || t.ConnectionState().HandshakeComplete {
+		return nil
+	}
+	err := t.Handshake() // it has failed: this is its outcome
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 func (w *waiting) refuse(nc net.Conn, level slog.Level, err error) {
