@@ -142,7 +142,7 @@ func (a *attachment) replaced(ctx context.Context) error {
 		return nil
 	}
 	a.drop()
-	if a.bound.kind == "session" {
+	if a.bound.kind == kindSession {
 		return a.s.v.remove(ctx, a.bound)
 	}
 	return nil
@@ -152,7 +152,7 @@ func (a *attachment) replaced(ctx context.Context) error {
 func (bq *boundQueue) left(s *Session) {
 	bq.mu.Lock()
 	bq.members--
-	gone := bq.members == 0 && !bq.durable && (bq.kind == "session" || bq.kind == "group")
+	gone := bq.members == 0 && !bq.durable && (bq.kind == kindSession || bq.kind == kindGroup)
 	bq.mu.Unlock()
 	if gone {
 		_ = bq.v.remove(context.WithoutCancel(s.b.ctx), bq)
@@ -175,7 +175,7 @@ func (s *Session) settleWritten(ds []Delivery) {
 		if err != nil {
 			continue // the subscription has ended, the queue has them back
 		}
-		s.b.o.Engine.Commit(&engine.Batch{Ops: x.Ops(), Relaxed: true}, x.Done)
+		s.b.eng.Commit(&engine.Batch{Ops: x.Ops(), Relaxed: true}, x.Done)
 	}
 }
 
@@ -192,13 +192,20 @@ func (s *Session) Settle(ctx context.Context, o Outcome, done func(error), tags 
 		return err
 	}
 	batch := &engine.Batch{Relaxed: done == nil, Ops: claim.ops(nil)}
-	if done == nil {
-		s.b.o.Engine.Commit(batch, claim.finish)
+	switch {
+	case len(batch.Ops) == 0: // released
+		claim.finish(nil)
+		if done == nil {
+			return nil
+		}
+		return s.answer(ctx, func(_ Published, err error) { done(err) }, Published{}, nil)
+	case done == nil:
+		s.b.eng.Commit(batch, claim.finish)
 		return nil
 	}
 	p := &pending{done: done}
 	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
-		s.b.o.Engine.Commit(batch, func(err error) {
+		s.commit(batch, true, s.b.eng.Commit, func(err error) {
 			claim.finish(err)
 			s.acks.finish(p, engineErr(err))
 		})

@@ -11,12 +11,15 @@ import (
 	"time"
 
 	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/engine/memory"
 	"github.com/wyemq/wye/core/internal/outbox"
+	"github.com/wyemq/wye/core/internal/tandem"
 )
 
 // Options is what a [Broker] is made of.
 type Options struct {
-	// Engine stores and spreads; the broker closes it. Required.
+	// Engine stores and spreads; the broker closes it. Required. When it is durable, the broker keeps what
+	// needs no durability in an engine of its own, in memory: see the package documentation.
 	Engine engine.Engine
 	// Authenticators, Authorizers and Interceptors, in the order they are asked.
 	Authenticators []Authenticator
@@ -44,6 +47,9 @@ type Options struct {
 // goroutine of its own while nothing happens.
 type Broker struct {
 	o        Options
+	eng      engine.Engine                    // Options.Engine, or that and one in memory
+	spread   func(*engine.Batch, func(error)) // eng.Commit for batches of one message
+	durable  bool
 	log      *slog.Logger
 	started  time.Time
 	nonce    [8]byte // makes message ids unique over restarts
@@ -113,10 +119,18 @@ func NewBroker(o Options) (*Broker, error) {
 			c.OnChange(func() { b.background(func() { b.Reauthorize(b.ctx) }) })
 		}
 	}
-	var err error
-	if b.delayed, err = openDelayed(b); err != nil {
+	b.eng, b.spread = o.Engine, o.Engine.Commit
+	if b.durable = o.Engine.Caps().Durable; b.durable {
+		both := tandem.New(o.Engine, memory.New())
+		b.eng, b.spread = both, both.Spread
+	}
+	if err := b.restore(); err != nil {
 		b.stop()
-		return nil, err
+		b.work.Wait()
+		for _, v := range b.allVHosts() {
+			v.close(context.Background())
+		}
+		return nil, fmt.Errorf("broker: %w", err)
 	}
 	return b, nil
 }
@@ -165,7 +179,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	for _, v := range b.allVHosts() {
 		v.close(ctx)
 	}
-	return b.o.Engine.Close(ctx)
+	return b.eng.Close(ctx)
 }
 
 // vhost returns the namespace called name, made on first use.

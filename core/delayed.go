@@ -38,7 +38,7 @@ const (
 
 func openDelayed(b *Broker) (*delayed, error) {
 	d := &delayed{b: b}
-	log, err := b.o.Engine.Open(b.ctx, delayedLog, engine.LogOptions{Ready: d.kick})
+	log, err := b.eng.Open(b.ctx, delayedLog, engine.LogOptions{Ready: d.kick})
 	if err != nil {
 		return nil, fmt.Errorf("open delayed messages: %w", err)
 	}
@@ -80,7 +80,7 @@ func (d *delayed) op(v *vhost, m *Message) (engine.Op, error) {
 }
 
 func (d *delayed) append(v *vhost, m *Message) engine.Op {
-	em := d.b.record(m)
+	em := d.b.record(m, true)
 	em.Dest = v.token + ":" + m.Destination
 	em.Expires = noTime // routing looks at it, when the time has come
 	return engine.Op{Kind: engine.Append, Logs: []engine.LogID{delayedLog}, Msg: em}
@@ -134,13 +134,16 @@ func (d *delayed) run() {
 
 // publish routes one message and settles its record in the same batch; one that repeats is kept anew.
 func (d *delayed) publish(r engine.Record) {
-	token, _, _ := strings.Cut(r.Msg.Dest, ":")
+	token, dest, _ := strings.Cut(r.Msg.Dest, ":")
 	name, err := url.PathUnescape(token)
 	if err != nil {
 		name = defaultVHost
 	}
 	v := d.b.vhost(name)
 	kept := d.b.message(r.Msg)
+	if r.Msg.Ref == nil { // just read
+		kept.Destination = dest
+	}
 	retry := func(err error) { d.retry(r, err) }
 	ops := []engine.Op{{Kind: engine.Settle, Log: d.log, Seqs: []engine.Seq{r.Seq}}}
 	if next := kept.next(); next != nil {
@@ -151,7 +154,7 @@ func (d *delayed) publish(r engine.Record) {
 	d.b.stamp(m)
 	if m.expired(m.Timestamp) {
 		d.b.stats.dropped(ErrExpired.ID(), 1)
-		d.b.o.Engine.Commit(&engine.Batch{Ops: ops}, retry)
+		d.b.eng.Commit(&engine.Batch{Ops: ops}, retry)
 		return
 	}
 	d.b.inject(v, m, ops, retry)

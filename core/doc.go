@@ -30,11 +30,38 @@
 // calls the done callbacks of publishes in their order, hands deliveries to the protocol's
 // [DeliverFunc] in batches, and flushes the connection once for each batch.
 //
+// # What survives
+//
+// On an engine that is durable a broker comes back, after a stop as after a crash, with its queues and how they were
+// declared, the groups that are durable, the sessions that are kept (subscriptions and their queues, values of
+// [Session.Put], expiry, will), retained and delayed messages. What is confirmed is there: done of Publish, Commit, Settle and
+// Sync is called, and Subscribe and Unsubscribe return, when the engine has it on disk. Time goes on meanwhile: a session
+// expires, a will or a delayed message is due, when it would have been.
+//
+//   - Attempts are counted exactly. Redelivered is exact after a stop; after a crash it is set for all that may have been
+//     handed out.
+//   - A session whose client was connected when the process died has left at the start of the next one: expiry and will delay
+//     begin then, and a will without delay is published. The same goes for the will of a session that is not
+//     kept; it is the only thing that is stored of one, and a crash in the first moments may lose it.
+//   - A stop ends connections without a goodbye of the client: wills without delay are published before the engine is
+//     closed, those with a delay wait on with their sessions, for the client to come back in time.
+//   - A queue may be known again by its log alone. What it was declared with is safe with the first message that is.
+//
+// What needs none of that does not touch the disk: temporary queues, the queues of subscriptions and groups that are
+// not durable. They live in an engine in memory, beside the one of [Options]. A publish that goes to both is in memory at
+// once, as it is for direct subscriptions, and done when it is on disk; a transaction is in memory after it is on disk, or
+// not at all. A group becomes durable with its first durable member, for what is published from then on. Messages that
+// are not persistent keep their place in durable queues, without a sync.
+//
+// On an engine that is not durable all of this costs nothing, and there is one engine.
+//
 // # Where things live
 //
 // Options and lifetime: broker.go, limits.go. Logging in, takeover: login.go; where credentials come from:
 // credentials.go; new ones within a session: refresh.go; what authorizers are asked: authorize.go. What outlives a
-// connection (durable subscriptions, wills): state.go. Publishing: publish.go, and where to: route.go.
-// Subscriptions: subscribe.go; what a live one holds: attachment.go. Queues by name: vhost.go.
+// connection (durable subscriptions, wills): state.go, what the engine is told of it: saving.go, values.go, in which form:
+// stored.go, and how it comes back: restore.go. Messages as engines keep them: encoding.go. Publishing: publish.go, and
+// where to: route.go. Subscriptions: subscribe.go; what a live one holds: attachment.go. Queues: boundqueue.go, by name:
+// vhost.go. Retained messages: retain.go.
 // Delayed and repeated messages: delayed.go. Order of acknowledgements: acks.go; writing: writer.go.
 package core

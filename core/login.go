@@ -70,9 +70,6 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		return nil, err
 	}
 	s.expire()
-	if l.Will != nil {
-		s.st.setWill(l.Will, l.WillDelay)
-	}
 	return s, nil
 }
 
@@ -216,7 +213,7 @@ func (s *Session) claimState(l *Login) error {
 	delete(s.v.kept, s.principal.ClientID)
 	s.v.mu.Unlock()
 	if old != nil && !l.CleanStart && old.user == s.principal.Name {
-		if subs, ok := old.resume(s, expiry); ok {
+		if subs, ok := old.begin(s, l, expiry); ok {
 			s.resumed, s.wasKept = subs, true
 			s.hold(old)
 			return nil
@@ -225,7 +222,9 @@ func (s *Session) claimState(l *Login) error {
 	if old != nil {
 		old.end()
 	}
-	s.hold(&state{v: s.v, client: s.principal.ClientID, user: s.principal.Name, session: s, expiry: expiry})
+	st := newState(s.v, s.principal.ClientID, s.principal.Name)
+	_, _ = st.begin(s, l, expiry)
+	s.hold(st)
 	return nil
 }
 

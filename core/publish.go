@@ -94,7 +94,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes
 	err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
 		p.result.Matched = len(queues) + r.direct(m, s)
-		s.b.o.Engine.Commit(batch, func(err error) {
+		s.commit(batch, r.stored, s.b.spread, func(err error) {
 			stored()
 			if err != nil {
 				for _, bq := range queues {
@@ -142,7 +142,7 @@ func (s *Session) publishLater(ctx context.Context, m *Message, done func(Publis
 	}
 	p := &pending{published: done, result: Published{Matched: 1}}
 	return s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
-		s.b.o.Engine.Commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: !m.Persistent}, func(err error) {
+		s.commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: !m.Persistent}, true, s.b.eng.Commit, func(err error) {
 			s.acks.finish(p, engineErr(err))
 		})
 	})
@@ -180,7 +180,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 		for i := range c.routes {
 			c.routes[i].direct(c.sends[i], s)
 		}
-		s.b.o.Engine.Commit(&engine.Batch{Ops: c.ops}, func(err error) {
+		s.commit(&engine.Batch{Ops: c.ops}, true, s.b.eng.Commit, func(err error) {
 			stored()
 			if err != nil {
 				c.unreserve()

@@ -123,8 +123,8 @@ func (a *attachment) give(m *Message) {
 	if a.bound.q.Reserve(size, uint8(m.Priority.Level())) != nil {
 		return
 	}
-	a.s.b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: a.s.b.record(m),
+	a.s.b.eng.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
+		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: a.s.b.record(m, a.bound.stored()),
 	}}}, func(err error) {
 		if err != nil {
 			a.bound.q.Unreserve(size)

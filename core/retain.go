@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wyemq/wye/core/destination"
 	"github.com/wyemq/wye/core/engine"
 )
 
@@ -100,7 +101,7 @@ func (c *catchUp) unlessNewer(topic string, hand func()) {
 
 // mayRetain refuses a retained message of a new topic when there are too many.
 func (v *vhost) mayRetain(ctx context.Context, m *Message) error {
-	r := v.b.o.Engine.Retained()
+	r := v.b.eng.Retained()
 	if r.Len() < v.b.o.Limits.RetainedMessages {
 		return nil
 	}
@@ -115,4 +116,79 @@ func (v *vhost) mayRetain(ctx context.Context, m *Message) error {
 // retainKey names the retained message of a topic in the engine.
 func (v *vhost) retainKey(dest string) string {
 	return v.token + "/" + strings.TrimPrefix(dest, "topic/")
+}
+
+// sendRetained gives the retained messages that match to a new subscription. Groups get none: no
+// member could know which of them is meant. [MQTT-4.8.2 non-normative]
+func (a *attachment) sendRetained(ctx context.Context) error {
+	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
+		return nil
+	}
+	v, b, e := a.s.v, a.s.b, a.entry
+	if e == nil {
+		e = a.bound.entry
+	}
+	newer := new(catchUp)
+	e.catching.Store(newer) // before the wait: who publishes from now on notes it, who has begun is waited for
+	defer e.catching.Store(nil)
+	v.retaining.wait(ctx)
+	err := b.eng.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
+		m := b.message(em)
+		if !destination.Match(a.sub.Load().Filter, m.Destination) || m.expired(timeNow()) || !a.wants(m, nil) {
+			return true
+		}
+		if a.entry != nil {
+			a.offerRetained(m, newer)
+		} else {
+			newer.unlessNewer(m.Destination, func() { a.appendRetained(m) })
+		}
+		return !a.s.closed.Load()
+	})
+	if err == nil && b.durable && a.bound != nil && !a.bound.volatile() {
+		err = b.barrier(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("retained messages of %s: %w", a.sub.Load().Filter, engineErr(err))
+	}
+	return nil
+}
+
+// offerRetained hands m to a direct subscription.
+func (a *attachment) offerRetained(m *Message, newer *catchUp) {
+	dropped, ok := 0, true
+	newer.unlessNewer(m.Destination, func() {
+		d := Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true}
+		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
+	})
+	a.s.offered(dropped, ok)
+	a.s.writer.kick()
+}
+
+// appendRetained puts a copy of m into the queue of the subscription.
+func (a *attachment) appendRetained(m *Message) {
+	c := m.Clone()
+	c.fromRetained = true
+	bytes := c.size()
+	if a.bound.q.Reserve(bytes, uint8(c.Priority.Level())) != nil {
+		return
+	}
+	a.s.b.eng.Commit(&engine.Batch{Relaxed: !m.Persistent, Ops: []engine.Op{{
+		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: a.s.b.record(c, a.bound.stored()),
+	}}}, func(err error) {
+		if err != nil {
+			a.bound.q.Unreserve(bytes)
+		}
+	})
+}
+
+// barrier returns when everything is done that this goroutine has committed before.
+func (b *Broker) barrier(ctx context.Context) error {
+	done := make(chan error, 1)
+	b.eng.Commit(&engine.Batch{Relaxed: true}, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -18,6 +18,7 @@ type routing struct {
 	found    subtree.Result[*entry]
 	queues   []*boundQueue // reserved
 	bytes    int
+	stored   bool          // in a durable log, or retained; set by ops
 	multiple []*attachment // those of sessions with several direct subscriptions
 	together []Delivery    // for one of these sessions
 }
@@ -124,7 +125,11 @@ func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op) []engine
 	if len(r.queues) == 0 && !m.Retain {
 		return ops
 	}
-	em := b.record(m)
+	r.stored = m.Retain
+	for _, bq := range r.queues {
+		r.stored = r.stored || bq.stored()
+	}
+	em := b.record(m, r.stored)
 	if len(r.queues) > 0 {
 		logs := make([]engine.LogID, len(r.queues))
 		for i, bq := range r.queues {
@@ -145,7 +150,7 @@ func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op) []engine
 // skipsTransient: messages that are not persistent do not wait for a private queue's client to come
 // back (MQTT QoS 0 while the session is offline).
 func (bq *boundQueue) skipsTransient() bool {
-	if bq.kind != "session" {
+	if bq.kind != kindSession {
 		return false
 	}
 	bq.mu.Lock()
@@ -178,7 +183,11 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 		return
 	}
 	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes
-	b.o.Engine.Commit(batch, func(err error) {
+	commit := b.spread
+	if len(extra) > 0 {
+		commit = b.eng.Commit
+	}
+	commit(batch, func(err error) {
 		stored()
 		if err != nil {
 			for _, bq := range queues {

@@ -86,15 +86,6 @@ func (s *Session) Temp(name string) string {
 	return "temp/" + s.temp + "/" + name
 }
 
-// Put keeps a small value with the session, as long as the session is kept; nil deletes. It is
-// relaxed: a crash may lose the last ones.
-func (s *Session) Put(key string, value []byte) { s.st.put(key, value) }
-
-// Get returns a value kept by Put, of this session or of the one it resumed.
-func (s *Session) Get(key string) ([]byte, bool) { return s.st.get(key) }
-
-// Keys calls fn for each key that starts with prefix until it returns false.
-func (s *Session) Keys(prefix string, fn func(key string, value []byte) bool) { s.st.keys(prefix, fn) }
 
 // SetExpiry changes how long the session outlives its connection (MQTT 5, DISCONNECT).
 func (s *Session) SetExpiry(d time.Duration) {
@@ -102,7 +93,7 @@ func (s *Session) SetExpiry(d time.Duration) {
 }
 
 // DropWill forgets the will: the client says goodbye.
-func (s *Session) DropWill() { s.st.setWill(nil, 0) }
+func (s *Session) DropWill() { s.st.dropWill() }
 
 // Err returns why the broker ended the session, or nil.
 func (s *Session) Err() error {

@@ -5,28 +5,50 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/wyemq/wye/core/engine"
 )
 
 // forever is an expiry that never comes: the longest that MQTT can say is shorter.
 const forever = 136 * 365 * 24 * time.Hour
 
 // state is what a session leaves behind when its connection ends: subscriptions with their queues,
-// small values of the protocol, a will that waits.
+// small values of the protocol, a will that waits. A durable engine has a copy of it: all of a session
+// that is kept, the will alone of one that is not.
 type state struct {
 	v      *vhost
 	client string
 	user   string // whose it is; empty: nobody's
 
+	// saving is held from the moment when it is decided what to tell the engine until the engine is told, so that it
+	// hears everything in order. It is taken before mu.
+	saving sync.Mutex
+
 	mu        sync.Mutex
 	session   *Session // nil while the client is away
 	subs      map[string]Subscription
-	values    map[string][]byte
+	values    map[string]value
 	expiry    time.Duration
+	left      time.Time // when the connection ended; zero while there is one
 	will      *Message
 	willDelay time.Duration
 	timers    [2]*time.Timer // of the will, of the session
 	over      bool
+
+	stored   bool                // the engine has the session
+	whole    bool                // and subscriptions and values
+	dirty    map[string]struct{} // values that the engine does not have as they are
+	underway int                 // batches with values that are not done
 }
+
+// value is what Session.Put keeps. Without data it has been deleted, and the engine is to hear of it.
+type value struct {
+	data   []byte
+	stored bool // the engine has it, or an earlier one of the same key
+}
+
+// newState returns the state of a new session.
+func newState(v *vhost, client, user string) *state { return &state{v: v, client: client, user: user} }
 
 // away reports whether the state waits for its client.
 func (st *state) away() bool {
@@ -35,73 +57,57 @@ func (st *state) away() bool {
 	return st.session == nil
 }
 
-func (st *state) put(key string, value []byte) {
+func (st *state) put(key string, data []byte) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	switch {
-	case value == nil:
+	old := st.values[key]
+	if data == nil && !old.stored {
 		delete(st.values, key)
-	case st.values == nil:
-		st.values = map[string][]byte{key: value}
-	default:
-		st.values[key] = value
+		delete(st.dirty, key) // the engine need not hear of it
+		return
 	}
+	if st.values == nil {
+		st.values = make(map[string]value)
+	}
+	st.values[key] = value{data, old.stored}
+	if st.whole {
+		st.soil(key)
+	}
+}
+
+// soil takes note of a value that the engine is to be told. The caller holds mu.
+func (st *state) soil(key string) {
+	if st.dirty == nil {
+		st.dirty = make(map[string]struct{})
+	}
+	st.dirty[key] = struct{}{}
 }
 
 func (st *state) get(key string) ([]byte, bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	v, ok := st.values[key]
-	return v, ok
+	v := st.values[key]
+	return v.data, v.data != nil
 }
 
 func (st *state) keys(prefix string, fn func(string, []byte) bool) {
 	type pair struct {
-		key   string
-		value []byte
+		key  string
+		data []byte
 	}
 	st.mu.Lock()
 	var found []pair
 	for k, v := range st.values {
-		if strings.HasPrefix(k, prefix) {
-			found = append(found, pair{k, v})
+		if v.data != nil && strings.HasPrefix(k, prefix) {
+			found = append(found, pair{k, v.data})
 		}
 	}
 	st.mu.Unlock()
 	for _, p := range found {
-		if !fn(p.key, p.value) {
+		if !fn(p.key, p.data) {
 			return
 		}
 	}
-}
-
-func (st *state) setExpiry(d time.Duration) {
-	st.mu.Lock()
-	st.expiry = d
-	st.mu.Unlock()
-}
-
-func (st *state) setWill(m *Message, delay time.Duration) {
-	st.mu.Lock()
-	st.will, st.willDelay = m, delay
-	st.mu.Unlock()
-}
-
-// remember keeps a subscription that would be resumed. Those of a session that is not kept are not
-// worth the memory, but the expiry may still be set when the client leaves.
-func (st *state) remember(sub *Subscription) {
-	if !sub.Durable && sub.Meta == nil {
-		st.forget(sub.ID)
-		return
-	}
-	kept := *sub
-	kept.Data = nil
-	st.mu.Lock()
-	if st.subs == nil {
-		st.subs = make(map[string]Subscription)
-	}
-	st.subs[sub.ID] = kept
-	st.mu.Unlock()
 }
 
 // subscription returns what is remembered under an id.
@@ -112,31 +118,65 @@ func (st *state) subscription(id string) (Subscription, bool) {
 	return sub, ok
 }
 
-func (st *state) forget(id string) *Subscription {
+// awaits reports whether the session, while it is away, is a durable member of a group.
+func (st *state) awaits(group, filter string) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	sub, ok := st.subs[id]
-	if !ok {
-		return nil
+	for _, sub := range st.subs {
+		if st.session == nil && sub.Durable && sub.Group == group && sub.Filter == filter {
+			return true
+		}
 	}
-	delete(st.subs, id)
-	return &sub
+	return false
 }
 
-// resume hands the state to a session that has come back; false when it ended meanwhile.
-func (st *state) resume(s *Session, expiry time.Duration) ([]Subscription, bool) {
+// begin makes the state that of a connected session: a new one, or what an earlier one has left. false: it has ended.
+func (st *state) begin(s *Session, l *Login, expiry time.Duration) (subs []Subscription, ok bool) {
 	st.stopTimers()
+	st.saving.Lock()
+	defer st.saving.Unlock()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.over {
+	if st.over || st.ended(timeNow()) {
 		return nil, false
 	}
-	st.session, st.expiry, st.will = s, expiry, nil // the will of the old connection is void [MQTT-3.1.3-9]
-	subs := make([]Subscription, 0, len(st.subs))
+	st.session, st.expiry, st.left = s, expiry, noTime
+	st.will, st.willDelay = l.Will, l.WillDelay // that of the old connection is void [MQTT-3.1.3-9]
+	subs = make([]Subscription, 0, len(st.subs))
 	for _, sub := range st.subs {
 		subs = append(subs, sub)
 	}
+	st.tell(st.save())
 	return subs, true
+}
+
+// ended reports whether the session has expired. The caller holds mu.
+func (st *state) ended(now time.Time) bool {
+	return !st.left.IsZero() && st.expiry < forever && !now.Before(st.left.Add(st.expiry))
+}
+
+func (st *state) setExpiry(d time.Duration) {
+	st.saving.Lock()
+	defer st.saving.Unlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if d == st.expiry || st.over {
+		return
+	}
+	st.expiry = d
+	st.tell(st.save())
+}
+
+// dropWill forgets the will. The engine hears of it at once: the client has been promised that nobody will.
+func (st *state) dropWill() {
+	st.saving.Lock()
+	defer st.saving.Unlock()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.will != nil {
+		st.will = nil
+		st.tell(st.save())
+	}
 }
 
 func (st *state) stopTimers() {
@@ -152,63 +192,95 @@ func (st *state) stopTimers() {
 
 // leave is called when the connection has ended, or hangs and another one takes over.
 func (st *state) leave() {
+	st.saving.Lock()
 	st.mu.Lock()
-	st.session = nil
-	expiry := st.expiry
-	delay := min(st.willDelay, expiry)
-	hasWill := st.will != nil
-	if hasWill && delay > 0 {
-		st.timers[0] = time.AfterFunc(delay, func() { st.v.b.background(st.fireWill) })
-	}
-	if expiry > 0 && expiry < forever {
-		st.timers[1] = time.AfterFunc(expiry, func() { st.v.b.background(st.end) })
+	st.session, st.left = nil, timeNow()
+	over := st.expiry <= 0
+	if !over {
+		st.tell(st.save())
 	}
 	st.mu.Unlock()
-	if hasWill && delay <= 0 {
-		st.fireWill()
-	}
-	if expiry <= 0 {
+	st.saving.Unlock()
+	if over {
 		st.end()
 		return
 	}
+	st.wait()
+}
+
+// wait lets the will and the end of the session come at their times, which count from when the connection ended.
+func (st *state) wait() {
 	st.v.mu.Lock()
 	st.v.kept[st.client] = st
 	st.v.mu.Unlock()
+	st.mu.Lock()
+	if st.session != nil || st.over {
+		st.mu.Unlock()
+		return
+	}
+	due := false
+	if st.will != nil {
+		delay := time.Until(st.left.Add(min(st.willDelay, st.expiry)))
+		if due = delay <= 0; !due {
+			st.timers[0] = time.AfterFunc(delay, func() { st.v.b.background(st.fireWill) })
+		}
+	}
+	if st.expiry < forever {
+		st.timers[1] = time.AfterFunc(time.Until(st.left.Add(st.expiry)), func() { st.v.b.background(st.end) })
+	}
+	st.mu.Unlock()
+	if due {
+		st.fireWill()
+	}
 }
 
 // fireWill publishes the will, unless the client has come back.
 func (st *state) fireWill() {
+	st.saving.Lock()
+	defer st.saving.Unlock()
 	st.mu.Lock()
 	m := st.will
-	if st.session != nil {
-		m = nil
-	} else {
-		st.will = nil
-	}
-	st.mu.Unlock()
-	if m == nil {
+	if st.session != nil || m == nil {
+		st.mu.Unlock()
 		return
 	}
+	st.will = nil
+	ops := st.save()
+	st.mu.Unlock()
+	st.publish(m, ops)
+}
+
+// publish publishes a will, in one batch with what is to be forgotten with it.
+func (st *state) publish(m *Message, ops []engine.Op) {
 	m = m.Clone()
 	if !m.Expires.IsZero() { // counted from now, not from the login
 		m.Expires = timeNow().Add(m.Expires.Sub(m.Timestamp))
 	}
 	m.Timestamp = noTime
 	st.v.b.stamp(m)
-	st.v.b.inject(st.v, m, nil, nil)
+	st.v.b.inject(st.v, m, ops, nil)
 }
 
-// end forgets the session: its private queues go, a will that still waits is published.
+// end forgets the session: a will that still waits is published, its private queues go.
 func (st *state) end() {
+	st.saving.Lock()
 	st.mu.Lock()
 	if st.session != nil || st.over {
 		st.mu.Unlock()
+		st.saving.Unlock()
 		return
 	}
 	st.over = true
-	subs := st.subs
-	st.subs, st.values = nil, nil
+	subs, will := st.subs, st.will
+	ops := st.erase()
+	st.subs, st.values, st.will = nil, nil, nil
 	st.mu.Unlock()
+	if will != nil {
+		st.publish(will, ops)
+	} else {
+		st.tell(ops)
+	}
+	st.saving.Unlock()
 	st.stopTimers()
 	st.v.mu.Lock()
 	if st.v.kept[st.client] == st {
@@ -218,7 +290,6 @@ func (st *state) end() {
 	for id := range subs {
 		_ = st.v.removeLog(context.WithoutCancel(st.v.b.ctx), st.v.sessionLog(st.client, id))
 	}
-	st.fireWill()
 }
 
 // timeNow is time.Now; it stands alone so that the hot paths that need the time can be found.

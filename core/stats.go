@@ -86,7 +86,7 @@ func (b *Broker) Dropped(reason *Reason, n int) { b.stats.dropped(reason.ID(), n
 // Stats returns the counters as they are now.
 func (b *Broker) Stats() Stats {
 	out := Stats{
-		Subscriptions: int(b.stats.subscriptions.Load()), Retained: b.o.Engine.Retained().Len(),
+		Subscriptions: int(b.stats.subscriptions.Load()), Retained: b.eng.Retained().Len(),
 		Protocols: make(map[string]ProtocolStats), Drops: make(map[string]uint64), Disconnects: make(map[string]uint64),
 	}
 	b.stats.mu.Lock()

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -68,11 +69,32 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 	} else if err := s.start(ctx, a, old); err != nil {
 		return fmt.Errorf("subscribe %s: %w", sub.Filter, err)
 	}
-	s.st.remember(sub)
+	if err := s.keep(ctx, a); err != nil {
+		return fmt.Errorf("subscribe %s: %w", sub.Filter, err)
+	}
 	if sub.Retained == RetainedAlways || sub.Retained == RetainedIfNew && !existed {
 		return a.sendRetained(ctx)
 	}
 	return nil
+}
+
+// keep makes a last as long as it promises, or ends it.
+func (s *Session) keep(ctx context.Context, a *attachment) error {
+	sub := a.sub.Load()
+	var ops []engine.Op
+	if a.bound != nil && sub.Durable {
+		if op, ok := a.bound.define(); ok {
+			ops = append(ops, op)
+		}
+	}
+	err := s.st.remember(ctx, sub, ops)
+	if err == nil && len(ops) > 0 {
+		a.bound.defined.Store(true)
+	}
+	if err != nil {
+		_ = s.unsubscribe(context.WithoutCancel(ctx), sub.ID)
+	}
+	return err
 }
 
 // mostEffort is how many operations the selectors of one session may have. Every publisher whose messages they are
@@ -182,7 +204,7 @@ func (a *attachment) join(bq *boundQueue, old *attachment) error {
 	a.bound = bq
 	bq.mu.Lock()
 	bq.members++
-	bq.durable = sub.Durable || bq.durable && bq.kind != "session"
+	bq.durable = sub.Durable || bq.durable && bq.kind != kindSession
 	bq.mu.Unlock()
 	if old != nil {
 		old.drop()
@@ -224,87 +246,23 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 		}
 		return v.namedQueue(ctx, sub.Filter, sub.Queue)
 	case sub.Group != "":
-		cfg := QueueConfig{}
-		if sub.Queue != nil {
-			cfg = *sub.Queue
+		id := v.groupLog(sub.Group, sub.Filter)
+		if bq := v.find(id); bq != nil {
+			if sub.Durable && bq.volatile() {
+				return bq, v.promote(ctx, bq)
+			}
+			return bq, nil
 		}
-		if cfg.MaxLength == 0 {
-			cfg.MaxLength, cfg.MaxBytes, cfg.Overflow = s.b.o.Limits.SessionQueue, s.b.o.Limits.SessionQueueBytes, "drop_head"
-		}
-		bq, err := v.open(ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
-			kind: "group", name: sub.Group + ":" + sub.Filter, filter: sub.Filter, durable: sub.Durable, config: cfg,
+		return v.make(ctx, v.place(id, sub.Durable), queueSpec{
+			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: sub.Durable, declared: sub.Queue,
 		})
-		return bq, err
 	default:
-		bq, err := v.open(ctx, v.sessionLog(s.principal.ClientID, sub.ID), queueSpec{
-			kind: "session", name: s.principal.ClientID + ":" + sub.Filter, filter: sub.Filter,
-			config: QueueConfig{
-				MaxLength: s.b.o.Limits.SessionQueue, MaxBytes: s.b.o.Limits.SessionQueueBytes, Overflow: "drop_head",
-				MaxDeliveries: -1, DeadLetter: noDLQ,
-			},
-		})
-		return bq, err
-	}
-}
-
-// sendRetained gives the retained messages that match to a new subscription. Groups get none: no
-// member could know which of them is meant. [MQTT-4.8.2 non-normative]
-func (a *attachment) sendRetained(ctx context.Context) error {
-	if a.sub.Load().Group != "" || !strings.HasPrefix(a.sub.Load().Filter, "topic/") {
-		return nil
-	}
-	v, b, e := a.s.v, a.s.b, a.entry
-	if e == nil {
-		e = a.bound.entry
-	}
-	newer := new(catchUp)
-	e.catching.Store(newer) // before the wait: who publishes from now on notes it, who has begun is waited for
-	defer e.catching.Store(nil)
-	v.retaining.wait(ctx)
-	err := b.o.Engine.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
-		m := b.message(em)
-		if !destination.Match(a.sub.Load().Filter, m.Destination) || m.expired(timeNow()) || !a.wants(m, nil) {
-			return true
+		id := v.sessionLog(s.principal.ClientID, sub.ID)
+		if bq := v.lookup(id); bq != nil { // also when it is to be kept no longer: something may wait in it
+			return bq, nil
 		}
-		if a.entry != nil {
-			a.offerRetained(m, newer)
-		} else {
-			newer.unlessNewer(m.Destination, func() { a.appendRetained(m) })
-		}
-		return !a.s.closed.Load()
-	})
-	if err != nil {
-		return fmt.Errorf("retained messages of %s: %w", a.sub.Load().Filter, engineErr(err))
+		return v.open(ctx, v.place(id, sub.Durable), queueSpec{kind: kindSession, dest: sub.Filter, client: s.principal.ClientID})
 	}
-	return nil
-}
-
-// offerRetained hands m to a direct subscription.
-func (a *attachment) offerRetained(m *Message, newer *catchUp) {
-	dropped, ok := 0, true
-	newer.unlessNewer(m.Destination, func() {
-		d := Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true}
-		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(len(d.Body)))
-	})
-	a.s.offered(dropped, ok)
-	a.s.writer.kick()
-}
-
-// appendRetained puts a copy of m into the queue of the subscription.
-func (a *attachment) appendRetained(m *Message) {
-	c := m.Clone()
-	c.fromRetained = true
-	bytes := c.size()
-	if a.bound.q.Reserve(bytes, uint8(c.Priority.Level())) != nil {
-		return
-	}
-	a.s.b.o.Engine.Commit(&engine.Batch{Relaxed: true, Ops: []engine.Op{{
-		Kind: engine.Append, Logs: []engine.LogID{a.bound.id}, Msg: a.s.b.record(c),
-	}}}, func(err error) {
-		if err != nil {
-			a.bound.q.Unreserve(bytes)
-		}
-	})
 }
 
 // Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
@@ -313,46 +271,62 @@ func (a *attachment) appendRetained(m *Message) {
 func (s *Session) Unsubscribe(ctx context.Context, id string) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	return s.unsubscribe(ctx, id)
+}
+
+func (s *Session) unsubscribe(ctx context.Context, id string) error {
 	s.mu.Lock()
 	a := s.subs[id]
 	delete(s.subs, id)
 	s.mu.Unlock()
-	known := s.st.forget(id)
+	known, err := s.st.forget(ctx, id, nil)
 	if a == nil && known == nil {
 		return fmt.Errorf("unsubscribe %q: %w", id, ErrNotFound)
 	}
 	if a == nil { // of the resumed session, never attached
-		return s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, id))
+		return errors.Join(err, s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, id)))
 	}
 	a.drop()
-	if a.bound != nil && a.bound.kind == "session" {
-		return s.v.remove(ctx, a.bound)
+	if a.bound != nil && a.bound.kind == kindSession {
+		return errors.Join(err, s.v.remove(ctx, a.bound))
 	}
-	return nil
+	return err
 }
 
-// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, ErrNotFound when
-// there is none, ErrDenied for who may not read the filter or delete the group.
+// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, those included that are away and
+// whose session is kept; ErrNotFound when there is none, ErrDenied for who may not read the filter or delete the group.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	if err := s.mayDelete(ctx, group, filter); err != nil {
 		return err
 	}
-	bq := s.v.lookup(s.v.groupLog(group, filter))
+	bq := s.v.find(s.v.groupLog(group, filter))
 	if bq == nil {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrNotFound)
 	}
 	bq.mu.Lock()
 	members := bq.members
 	bq.mu.Unlock()
-	if members > 0 {
+	if members > 0 || s.v.awaited(group, filter) {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrInUse)
 	}
 	return s.v.remove(ctx, bq)
 }
 
+// awaited reports whether a session that is kept will come back to a group.
+func (v *vhost) awaited(group, filter string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, st := range v.kept {
+		if st.awaits(group, filter) {
+			return true
+		}
+	}
+	return false
+}
+
 // removeLog deletes a queue by id, if it is there.
 func (v *vhost) removeLog(ctx context.Context, id engine.LogID) error {
-	if bq := v.lookup(id); bq != nil {
+	if bq := v.find(id); bq != nil {
 		return v.remove(ctx, bq)
 	}
 	return nil

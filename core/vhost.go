@@ -13,6 +13,7 @@ import (
 	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/core/internal/queue"
 	"github.com/wyemq/wye/core/internal/subtree"
+	"github.com/wyemq/wye/core/internal/tandem"
 )
 
 // defaultVHost is the namespace of clients that name none.
@@ -47,37 +48,6 @@ func newVHost(b *Broker, name string) *vhost {
 	}
 }
 
-// boundQueue is a queue and why it exists.
-type boundQueue struct {
-	q      *queue.Queue
-	v      *vhost
-	id     engine.LogID
-	kind   string // "queue", "temp", "session", "group"
-	name   string // what people call it: a destination, or the filter it is bound to
-	filter string // bound to; empty for queues that are published to by name
-	entry  *entry // in the index, when bound
-
-	mu      sync.Mutex
-	members int  // attached subscriptions
-	durable bool // stays without members
-	deleted bool
-}
-
-// The log ids: kind, virtual host, name. Parts that clients choose are escaped, so that no two names
-// make the same id.
-func (v *vhost) queueLog(dest string) engine.LogID {
-	kind, name, _ := strings.Cut(dest, "/")
-	return engine.LogID(kind[:1] + "/" + v.token + "/" + name)
-}
-
-func (v *vhost) sessionLog(client, sub string) engine.LogID {
-	return engine.LogID("s/" + v.token + "/" + url.PathEscape(client) + "/" + sub)
-}
-
-func (v *vhost) groupLog(group, filter string) engine.LogID {
-	return engine.LogID("g/" + v.token + "/" + url.PathEscape(group) + "/" + filter)
-}
-
 // lookup returns a queue that exists.
 func (v *vhost) lookup(id engine.LogID) *boundQueue {
 	v.mu.RLock()
@@ -96,14 +66,16 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		return bq, nil
 	}
 	if spec.owner != "" && v.temps[spec.owner] == nil {
-		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.name, ErrNotFound)
+		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
 	if most := v.b.o.Limits.Queues; len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
-		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues): %w", spec.name, most, ErrLimit)
+		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues): %w", spec.name(), most, ErrLimit)
 	}
-	bq = &boundQueue{v: v, id: id, kind: spec.kind, name: spec.name, filter: spec.filter, durable: spec.durable}
-	cfg := spec.config
-	bq.q, err = queue.Open(ctx, v.b.o.Engine, id, queue.Config{
+	bq = &boundQueue{
+		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,
+	}
+	cfg := v.config(&spec)
+	bq.q, err = queue.Open(ctx, v.b.eng, id, queue.Config{
 		MaxDeliveries: cfg.MaxDeliveries, Backoff: cfg.Backoff, MaxBackoff: cfg.MaxBackoff, TTL: cfg.TTL,
 		MaxLength: cfg.MaxLength, MaxBytes: cfg.MaxBytes, Overflow: cfg.Overflow, Priorities: cfg.Priorities,
 		ExpiresIdle: cfg.ExpiresIdle, AutoDelete: cfg.AutoDelete, ExpiredToDLQ: cfg.ExpiredToDLQ,
@@ -112,27 +84,36 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 			return v.deadLetter(bq, cfg, r, attempts, reason)
 		},
 		Undo:    v.unreserve,
+		Load:    v.b.loaded,
 		Group:   messageGroup,
 		Dropped: v.b.stats.dropped,
 		Idle:    func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open queue %s: %w", spec.name, engineErr(err))
+		return nil, fmt.Errorf("open queue %s: %w", bq.name, engineErr(err))
 	}
 	v.queues[id] = bq
-	if spec.filter != "" {
+	if bq.filter != "" {
 		bq.entry = &entry{queue: bq}
-		v.index.Add(spec.filter, bq.entry)
+		v.index.Add(bq.filter, bq.entry)
 	}
 	return bq, nil
 }
 
-// queueSpec says how to make a queue.
-type queueSpec struct {
-	kind, name, filter string
-	owner              string // of a temporary queue: the token of its session, which must be there
-	durable            bool
-	config             QueueConfig
+// make is open of a queue that is remembered, if it is durable. Nobody waits for that: what is appended to it later is not
+// safe before, and a queue that nobody has declared is known again by its log.
+func (v *vhost) make(ctx context.Context, id engine.LogID, spec queueSpec) (*boundQueue, error) {
+	bq, err := v.open(ctx, id, spec)
+	if err != nil {
+		return nil, err
+	}
+	if op, ok := bq.define(); ok && bq.defining.CompareAndSwap(false, true) {
+		v.b.eng.Commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: spec.declared == nil && spec.kind == kindQueue}, func(err error) {
+			bq.defining.Store(false)
+			bq.defined.Store(err == nil)
+		})
+	}
+	return bq, nil
 }
 
 // remove deletes a queue and what is in it.
@@ -150,7 +131,33 @@ func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
 	bq.mu.Lock()
 	bq.deleted = true
 	bq.mu.Unlock()
-	return engineErr(bq.q.Delete(ctx))
+	if err := bq.q.Delete(ctx); err != nil {
+		return engineErr(err)
+	}
+	return v.undefine(ctx, bq)
+}
+
+// undefine makes the engine forget how a queue was declared, unless there is another one in its place by now.
+func (v *vhost) undefine(ctx context.Context, bq *boundQueue) error {
+	if !v.b.durable || bq.volatile() || bq.kind == kindSession {
+		return nil
+	}
+	id := tandem.Durable(bq.id)
+	done := make(chan error, 1)
+	v.mu.Lock()
+	if v.queues[bq.id] == nil && v.queues[id] == nil {
+		batch := &engine.Batch{Ops: []engine.Op{{Kind: engine.Delete, Bucket: bucketQueues, Key: string(id)}}}
+		v.b.eng.Commit(batch, func(err error) { done <- err })
+	} else {
+		done <- nil
+	}
+	v.mu.Unlock()
+	select {
+	case err := <-done:
+		return engineErr(err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // background runs fn in a goroutine that Close waits for.
@@ -226,17 +233,9 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 	}
 	if rest, ok := strings.CutPrefix(dest, "temp/"); ok {
 		token, _, _ := strings.Cut(rest, "/")
-		bq, err := v.open(ctx, id, queueSpec{kind: "temp", name: dest, owner: token, config: QueueConfig{
-			MaxLength: v.b.o.Limits.SessionQueue, MaxBytes: v.b.o.Limits.SessionQueueBytes, Overflow: "reject", DeadLetter: "none",
-		}})
-		return bq, err
+		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token})
 	}
-	cfg := v.policy(dest, declared)
-	if strings.HasPrefix(dest, "queue/"+dlqPrefix) {
-		cfg.DeadLetter, cfg.MaxDeliveries = noDLQ, -1
-	}
-	bq, err := v.open(ctx, id, queueSpec{kind: "queue", name: dest, durable: true, config: cfg})
-	return bq, err
+	return v.make(ctx, id, queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared})
 }
 
 const (
@@ -248,7 +247,7 @@ const (
 // of bq's queue held, so it touches other queues only.
 func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, attempts int, reason string) []engine.Op {
 	dest := cfg.DeadLetter
-	if dest == "" && bq.kind == "queue" {
+	if dest == "" && bq.kind == kindQueue {
 		_, name, _ := strings.Cut(bq.name, "/")
 		dest = "queue/" + dlqPrefix + name
 	}
@@ -264,7 +263,7 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 	m := v.b.message(r.Msg).Clone()
 	m.Header = append(m.Header, deadLetterHeaders(bq, m, attempts, reason)...)
 	m.Destination, m.Expires = dest, noTime
-	em := v.b.record(m)
+	em := v.b.record(m, dlq.stored())
 	if dlq.q.Reserve(m.size(), uint8(m.Priority.Level())) != nil {
 		return nil
 	}

@@ -215,14 +215,35 @@ func (rs *receipts) release(id uint16) bool {
 
 // pubrel works off PUBREL.
 func (p *peer) pubrel(pk *packets.Packet) *fault {
-	code := byte(codeUnknownID)
-	if p.receipts.release(pk.PacketID) {
-		code = codeSuccess
-		if p.durable {
-			p.session.Put(idKey(keyIn, pk.PacketID), nil)
-		}
+	if !p.receipts.release(pk.PacketID) {
+		return p.answer(packets.Pubcomp<<4, pk.PacketID, codeUnknownID)
 	}
-	return p.answer(packets.Pubcomp<<4, pk.PacketID, code) // [MQTT-4.3.3-11]
+	if p.durable {
+		p.session.Put(idKey(keyIn, pk.PacketID), nil)
+	}
+	// After PUBCOMP the client may use the identifier for another message: it must not be taken for this one after a crash.
+	p.answerSafe(packets.Pubcomp<<4, pk.PacketID) // [MQTT-4.3.3-11]
+	return nil
+}
+
+// answerSafe writes an acknowledgement as soon as what was put before is as durable as the session.
+func (p *peer) answerSafe(kind byte, id uint16) {
+	p.publishing.Store(true)
+	defer p.publishing.Store(false)
+	err := p.session.Sync(p.ctx, func(err error) {
+		switch {
+		case err == nil:
+			_ = p.writeAck(kind, id, codeSuccess, "") // a connection that broke is seen by its reader
+			if p.publishing.Load() {
+				p.answered.Store(true)
+			}
+		case !errors.Is(err, core.ErrClosed):
+			p.c.Close(&fault{publishCode(err), reasonText(err), err}) // the client says it again to the next connection
+		}
+	})
+	if err != nil && !errors.Is(err, core.ErrClosed) {
+		p.c.Close(&fault{publishCode(err), reasonText(err), err})
+	}
 }
 
 // answer writes an acknowledgement from the goroutine that reads.

@@ -19,6 +19,7 @@ type batch struct {
 	scratch []byte   // first bytes, packet identifiers, properties: what is not shared
 	tags    []uint64 // to be settled when the batch is written
 	ids     []uint32
+	kept    []core.Value // to be safe before it is
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
@@ -29,7 +30,8 @@ func (b *batch) release() {
 		return
 	}
 	clear(b.parts)
-	b.parts, b.size, b.scratch, b.tags = b.parts[:0], 0, b.scratch[:0], b.tags[:0]
+	clear(b.kept)
+	b.parts, b.size, b.scratch, b.tags, b.kept = b.parts[:0], 0, b.scratch[:0], b.tags[:0], b.kept[:0]
 	batches.Put(b)
 }
 
@@ -68,6 +70,13 @@ func (p *peer) deliver(ds []core.Delivery) (err error) {
 func (p *peer) send(b *batch) error {
 	if len(b.parts) == 0 {
 		return nil
+	}
+	if len(b.kept) > 0 {
+		if err := p.session.PutNow(p.ctx, b.kept...); err != nil {
+			return err
+		}
+		clear(b.kept)
+		b.kept = b.kept[:0]
 	}
 	err := p.c.WriteMessage(core.Binary, b.parts...)
 	clear(b.parts)
@@ -169,12 +178,14 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 		return
 	case send, resend:
 	}
-	dup := what == resend || sub.shared && d.Redelivered && sub.target.group == ""
+	// Without the identifier it had, it was sent by a process that crashed, or to another consumer of its queue.
+	dup := what == resend || d.Redelivered && sub.target.group == ""
 	own := b.own(firstByte(qos, dup, retain), byte(id>>8), byte(id))
 	b.parts = append(b.parts, own[:1], head[:cut], own[1:], head[cut:], d.Body)
 	b.size += total
-	if qos == 2 && p.durable && !sub.shared {
-		p.session.Put(idKey(keyOut, id), p.out.get(id))
+	if what == send && qos == 2 && p.durable && !sub.shared {
+		// Should it have to be sent again after a crash, then under the same identifier [MQTT-4.4.0-1].
+		b.kept = append(b.kept, core.Value{Key: idKey(keyOut, id), Data: p.out.get(id)})
 	}
 }
 

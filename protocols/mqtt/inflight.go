@@ -198,10 +198,10 @@ func (e *outbound) bytes() []byte {
 	return b
 }
 
-// load takes in what bytes made, when the subscription is still there.
-func (f *inflight) load(id uint16, b []byte, subs map[string]*subscription) {
+// load takes in what bytes made, when the subscription is still there, and returns the QoS; 0: it is of no use.
+func (f *inflight) load(id uint16, b []byte, subs map[string]*subscription) (qos byte) {
 	if len(b) < outboundLen || id == 0 {
-		return
+		return 0
 	}
 	e := outbound{
 		released: b[0]&1 != 0, done: b[0]&2 != 0, qos: b[1], old: true,
@@ -209,7 +209,7 @@ func (f *inflight) load(id uint16, b []byte, subs map[string]*subscription) {
 		sub: subs[string(b[outboundLen:])],
 	}
 	if e.sub == nil && !e.released {
-		return
+		return 0
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -218,6 +218,7 @@ func (f *inflight) load(id uint16, b []byte, subs map[string]*subscription) {
 	}
 	f.open[id] = e
 	f.seq, f.last = max(f.seq, e.seq), max(f.last, id)
+	return e.qos
 }
 
 // puback works off PUBACK.
@@ -242,7 +243,9 @@ func (p *peer) pubrec(pk *packets.Packet) *fault {
 	if p.durable {
 		p.session.Put(idKey(keyOut, pk.PacketID), e.bytes())
 	}
-	return p.answer(packets.Pubrel<<4|2, pk.PacketID, codeSuccess)
+	// After PUBREL the client forgets the message: it must not be sent again after a crash [MQTT-4.3.3-6].
+	p.answerSafe(packets.Pubrel<<4|2, pk.PacketID)
+	return nil
 }
 
 // pubcomp works off PUBCOMP.

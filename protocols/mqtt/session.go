@@ -102,7 +102,9 @@ func (p *peer) resume() error {
 	})
 	p.session.Keys(keyOut, func(key string, value []byte) bool {
 		if id, ok := keyID(key); ok {
-			p.out.load(id, value, byText)
+			if qos := p.out.load(id, value, byText); qos < 2 {
+				p.session.Put(key, nil) // written down again when the connection ends
+			}
 		}
 		return true
 	})

@@ -34,6 +34,9 @@ func (c *Consumer) look() {
 			return false
 		}
 		c.view.from = r.Seq + 1
+		if q.hooks.Load != nil {
+			r.Msg = q.hooks.Load(r.Msg)
+		}
 		expires := q.expiry(r.Msg)
 		if !r.Msg.Visible.After(now) && (expires == 0 || expires > now.UnixNano()) && (c.o.Match == nil || c.o.Match(r.Msg)) {
 			b.ds = append(b.ds, Delivery{Record: r, Attempt: int(r.Deliveries) + 1, Redelivered: r.Redelivered})

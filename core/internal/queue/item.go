@@ -26,6 +26,9 @@ func (it *item) size() int64 { return int64(it.rec.Msg.Size()) }
 
 // init sets what the queue derives from a record.
 func (q *Queue) init(it *item, r engine.Record) {
+	if q.hooks.Load != nil {
+		r.Msg = q.hooks.Load(r.Msg)
+	}
 	it.rec = r
 	it.lane = uint8(lanes - 1 - min(int(r.Msg.Priority), lanes-1))
 	it.expires = q.expiry(r.Msg)

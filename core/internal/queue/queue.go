@@ -56,6 +56,8 @@ type Hooks struct {
 	Dead func(r engine.Record, attempts int, reason string) []engine.Op
 	// Undo is told the ops of a batch that failed and had ops of Dead in it.
 	Undo func(ops []engine.Op)
+	// Load returns m, or what the other hooks, Match and consumers are to be given in its place: once for each record.
+	Load func(m *engine.Message) *engine.Message
 	// Group returns the message group of m or "", and whether the group closes after it. It must not call the queue.
 	Group func(m *engine.Message) (key string, last bool)
 	// Dropped is told how many records left without being accepted or kept elsewhere.
@@ -83,7 +85,8 @@ type Queue struct {
 	runs  sync.WaitGroup // the runner, and discards under way
 
 	// io is held while the log is read or purged, never taken with mu held.
-	io sync.Mutex
+	io   sync.Mutex
+	read []*item // scratch of the runner
 
 	mu      sync.Mutex // of what follows
 	lanes   [lanes]line

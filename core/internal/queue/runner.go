@@ -154,6 +154,15 @@ func (q *Queue) fill() {
 	q.io.Lock()
 	defer q.io.Unlock()
 	recs, err := q.log.Next(batchItems, batchBytes)
+	var slab []item
+	for i, r := range recs { // before the lock: to load a record may take a while
+		if len(slab) == 0 {
+			slab = make([]item, min(len(recs)-i, slabItems))
+		}
+		q.init(&slab[0], r)
+		q.read = append(q.read, &slab[0])
+		slab = slab[1:]
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err != nil {
@@ -163,19 +172,13 @@ func (q *Queue) fill() {
 		return
 	}
 	q.more = q.more || len(recs) > 0
-	var slab []item
-	for i, r := range recs {
-		if q.leaving[r.Seq] != nil { // the sweeper was faster
-			continue
+	for i, it := range q.read {
+		q.read[i] = nil
+		if q.leaving[it.rec.Seq] == nil { // else the sweeper was faster
+			q.add(it)
 		}
-		if len(slab) == 0 {
-			slab = make([]item, min(len(recs)-i, slabItems))
-		}
-		it := &slab[0]
-		slab = slab[1:]
-		q.init(it, r)
-		q.add(it)
 	}
+	q.read = q.read[:0]
 }
 
 // add puts a record that was read into its lane.
@@ -207,6 +210,9 @@ func (q *Queue) rest() {
 	}
 	if cap(q.ring) > slotsIdle {
 		q.ring, q.served = nil, nil
+	}
+	if cap(q.read) > slotsIdle {
+		q.read = nil
 	}
 	q.schedule()
 }

@@ -1,0 +1,164 @@
+package core
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/internal/queue"
+	"github.com/wyemq/wye/core/internal/tandem"
+)
+
+// The kinds of queues.
+const (
+	kindQueue   = "queue"   // published to by name
+	kindTemp    = "temp"    // the same, and goes with its session
+	kindSession = "session" // of one subscription
+	kindGroup   = "group"   // of the members of a group
+)
+
+// boundQueue is a queue and why it exists.
+type boundQueue struct {
+	q       *queue.Queue
+	v       *vhost
+	id      engine.LogID
+	kind    string
+	name    string // what people call it: a destination, or the filter it is bound to
+	filter  string // bound to; empty for queues that are published to by name
+	entry   *entry // in the index, when bound
+	spec    queueSpec
+	defined atomic.Bool // the engine has the definition
+
+	defining atomic.Bool // it is told
+	promoted atomic.Bool // its log was in memory, and is durable now
+
+	mu      sync.Mutex
+	members int  // attached subscriptions
+	durable bool // stays without members
+	deleted bool
+}
+
+// volatile reports whether the queue is not to be found again after a restart, in a broker whose engine is durable.
+func (bq *boundQueue) volatile() bool { return tandem.IsVolatile(bq.id) && !bq.promoted.Load() }
+
+// stored reports whether its messages are, or soon may be, in a durable log.
+func (bq *boundQueue) stored() bool { return bq.kind == kindGroup || !tandem.IsVolatile(bq.id) }
+
+// queueSpec says how to make a queue.
+type queueSpec struct {
+	kind     string
+	dest     string // the destination, or the filter it is bound to
+	group    string
+	client   string // whose it is, of a session's
+	owner    string // of a temporary one: the token of its session, which must be there
+	durable  bool
+	declared *QueueConfig // by whoever made it
+}
+
+// name is what people call it.
+func (spec *queueSpec) name() string {
+	switch spec.kind {
+	case kindGroup:
+		return spec.group + ":" + spec.dest
+	case kindSession:
+		return spec.client + ":" + spec.dest
+	default:
+		return spec.dest
+	}
+}
+
+// filter is what it is bound to.
+func (spec *queueSpec) filter() string {
+	if spec.kind == kindGroup || spec.kind == kindSession {
+		return spec.dest
+	}
+	return ""
+}
+
+// config returns how a queue behaves.
+func (v *vhost) config(spec *queueSpec) QueueConfig {
+	most, bytes := v.b.o.Limits.SessionQueue, v.b.o.Limits.SessionQueueBytes
+	switch spec.kind {
+	case kindTemp:
+		return QueueConfig{MaxLength: most, MaxBytes: bytes, Overflow: queue.OverflowReject, DeadLetter: noDLQ}
+	case kindSession:
+		return QueueConfig{
+			MaxLength: most, MaxBytes: bytes, Overflow: queue.OverflowDropHead, MaxDeliveries: -1, DeadLetter: noDLQ,
+		}
+	case kindGroup:
+		cfg := QueueConfig{}
+		if spec.declared != nil {
+			cfg = *spec.declared
+		}
+		if cfg.MaxLength == 0 {
+			cfg.MaxLength, cfg.MaxBytes, cfg.Overflow = most, bytes, queue.OverflowDropHead
+		}
+		return cfg
+	default:
+		cfg := v.policy(spec.dest, spec.declared)
+		if strings.HasPrefix(spec.dest, "queue/"+dlqPrefix) {
+			cfg.DeadLetter, cfg.MaxDeliveries = noDLQ, -1
+		}
+		return cfg
+	}
+}
+
+// The log ids: kind, virtual host, name. Parts that clients choose are escaped, so that no two names
+// make the same id.
+func (v *vhost) queueLog(dest string) engine.LogID {
+	kind, name, _ := strings.Cut(dest, "/")
+	return v.place(engine.LogID(kind[:1]+"/"+v.token+"/"+name), kind == kindQueue)
+}
+
+// sessionLog and groupLog name the durable log; the one in memory is called by place.
+func (v *vhost) sessionLog(client, sub string) engine.LogID {
+	return engine.LogID("s/" + v.token + "/" + url.PathEscape(client) + "/" + sub)
+}
+
+func (v *vhost) groupLog(group, filter string) engine.LogID {
+	return engine.LogID("g/" + v.token + "/" + url.PathEscape(group) + "/" + filter)
+}
+
+// place returns the id of a log that need not be durable. That of a group may become so with a later member.
+func (v *vhost) place(id engine.LogID, durable bool) engine.LogID {
+	switch {
+	case !v.b.durable || durable:
+		return id
+	case strings.HasPrefix(string(id), "g/"):
+		return tandem.Movable(id)
+	default:
+		return tandem.Volatile(id)
+	}
+}
+
+// find returns the queue of a session or group, durable or not.
+func (v *vhost) find(id engine.LogID) *boundQueue {
+	bq := v.lookup(id)
+	if bq == nil && v.b.durable {
+		bq = v.lookup(v.place(id, false))
+	}
+	return bq
+}
+
+// promote makes the queue of a group durable, whose members needed no durability until now. What its log in memory holds
+// stays there: nobody was promised more.
+func (v *vhost) promote(ctx context.Context, bq *boundQueue) error {
+	if both, ok := v.b.eng.(*tandem.Engine); ok {
+		if err := both.Promote(ctx, bq.id); err != nil {
+			return engineErr(err)
+		}
+		bq.promoted.Store(true)
+	}
+	return nil
+}
+
+// define is the op that makes the engine remember how the queue was declared; ok is false when there is no need.
+func (bq *boundQueue) define() (op engine.Op, ok bool) {
+	if !bq.v.b.durable || bq.volatile() || bq.kind == kindSession || bq.defined.Load() {
+		return op, false
+	}
+	return engine.Op{Kind: engine.Put, Bucket: bucketQueues, Key: string(tandem.Durable(bq.id)), Value: bq.spec.encode()}, true
+}

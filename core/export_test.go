@@ -1,0 +1,43 @@
+package core
+
+import (
+	"github.com/wyemq/wye/core/internal/pack"
+)
+
+// Encode is the form that durable engines keep of a message.
+func Encode(m *Message) []byte { return m.appendHead(nil) }
+
+// Decode reads what Encode has made.
+func Decode(m *Message, head []byte) error { return m.readHead(head) }
+
+// EncodeWhole and DecodeWhole are that of a message without an engine.Message around it.
+func EncodeWhole(m *Message) []byte { return encodeMessage(nil, m) }
+
+// DecodeWhole reads what EncodeWhole has made.
+func DecodeWhole(b []byte) (*Message, error) {
+	r := pack.NewReader(b)
+	m, err := decodeMessage(&r)
+	if err == nil {
+		err = r.Err()
+	}
+	return m, err
+}
+
+// Recoded is what is left of a subscription that was stored.
+func Recoded(sub *Subscription) (Subscription, error) { return decodeSubscription(sub.encode()) }
+
+// DecodeState reads a value of a bucket of the engine's state.
+func DecodeState(bucket string, b []byte) (again []byte, err error) {
+	switch bucket {
+	case bucketQueues:
+		spec, err := decodeQueueSpec(b)
+		return spec.encode(), err
+	case bucketSubscriptions:
+		sub, err := decodeSubscription(b)
+		return sub.encode(), err
+	default:
+		var st state
+		err := st.decode(b)
+		return st.encode(), err
+	}
+}
