@@ -86,7 +86,6 @@ func (s *Session) Temp(name string) string {
 	return "temp/" + s.temp + "/" + name
 }
 
-
 // SetExpiry changes how long the session outlives its connection (MQTT 5, DISCONNECT).
 func (s *Session) SetExpiry(d time.Duration) {
 	s.st.setExpiry(min(max(d, 0), s.b.o.Limits.SessionExpiry))
