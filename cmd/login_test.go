@@ -391,7 +391,7 @@ func TestEnumeration(t *testing.T) {
 // TestExpiry closes a session with its token, in both protocols.
 func TestExpiry(t *testing.T) {
 	p := start(t, []string{"--set", "auth.jwt.secret=" + jwtSecret, "--set", "auth.jwt.leeway=0s"})
-	soon := signToken(t, "ann", jwtlib.MapClaims{"exp": time.Now().Add(2 * time.Second).Unix()})
+	soon := signToken(t, "ann", jwtlib.MapClaims{"exp": time.Now().Add(4 * time.Second).Unix()})
 	c, f := stompConnect(t, dial(t, p.addrs["stomp"]), "", "", "token:"+soon)
 	if f.command != "CONNECTED" {
 		t.Fatalf("%+v", f)

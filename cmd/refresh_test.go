@@ -20,7 +20,7 @@ func TestInBandRefresh(t *testing.T) {
 		"--set", "auth.jwt.secret=" + jwtSecret, "--set", "auth.jwt.leeway=0s", "--set", "protocols.stomp.close_on_error=false",
 		"--set", `auth.acl.rules=[{allow: [read, write], on: ["topic/{claim.room}/#"]}]`,
 	})
-	const lifetime = 3 * time.Second
+	const lifetime = 5 * time.Second
 	begin := time.Now()
 	first := func(user string) string {
 		return signToken(t, user, jwtlib.MapClaims{"room": "r1", "exp": begin.Add(lifetime).Unix()})

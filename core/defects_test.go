@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -233,4 +234,57 @@ func TestPanickingDisconnect(t *testing.T) {
 	}, coretest.Intercept(func(context.Context, *core.Call, func(context.Context, *core.Call) error) error {
 		panic("at the end")
 	}, core.OpDisconnect))
+}
+
+// Nobody's publish fails because a subscription with a queue of its own ends at that moment.
+func TestPublishWhileOthersLeave(t *testing.T) {
+	b := coretest.Broker(t)
+	p := coretest.Connect(t, b, core.Login{})
+	stop := make(chan struct{})
+	var churn sync.WaitGroup
+	for i := range 4 {
+		c := coretest.Connect(t, b, core.Login{})
+		churn.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				id := fmt.Sprint(i, "-", n)
+				if err := c.Subscribe(t.Context(), &core.Subscription{ID: id, Filter: "topic/a", Ack: core.AckIndividual}); err != nil {
+					t.Error(err)
+					return
+				}
+				if err := c.Unsubscribe(t.Context(), id); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	failed := make(chan error, 1)
+	note := func(_ core.Published, err error) {
+		if err != nil {
+			select {
+			case failed <- err:
+			default:
+			}
+		}
+	}
+	for range 20_000 {
+		if err := p.Publish(t.Context(), &core.Message{Destination: "topic/a", Body: []byte("x"), Persistent: true}, note); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	churn.Wait()
+	if err := p.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-failed:
+		t.Errorf("a publish was refused: %v", err)
+	default:
+	}
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/internal/queue"
 	"github.com/wyemq/wye/core/internal/subtree"
 )
 
@@ -48,7 +50,11 @@ func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *Q
 		if e.queue == nil || !m.Persistent && e.queue.skipsTransient() {
 			continue
 		}
-		if err := r.take(e.queue, m); err != nil {
+		err := r.take(e.queue, m)
+		if errors.Is(err, queue.ErrClosed) { // the subscription has ended since it was found: no matter of the publisher's
+			continue
+		}
+		if err != nil {
 			r.unreserve()
 			return err
 		}

@@ -128,6 +128,16 @@ func TestPatterns(t *testing.T) {
 		{"queue/+", "queue/$x", true},
 		{"client/{user}", "client/ali", true},
 		{"group/g%2Fh", "group/g%2Fh", true},
+		{"client/{user}-*", "client/ali-7", true},
+		{"client/{user}-*", "client/ali-", true},
+		{"client/{user}-*", "client/bea-7", false},
+		{"topic/*-{user}/x", "topic/a-b-ali/x", true},
+		{"topic/a*z/+", "topic/az/1", true},
+		{"topic/a*z/+", "topic/abz/1", true},
+		{"topic/a*z/+", "topic/abzy/1", false},
+		{"topic/a*z/+", "topic/a/z", false},
+		{"topic/*/x", "topic/$SYS/x", false},
+		{"topic/*/x", "topic//x", true},
 	} {
 		a := newACL(t, always, acl.Rule{ID: "r", Deny: list("all"), On: list("client/never")}, acl.Rule{ID: "p", Allow: list("all"), On: list(c.pattern)})
 		if d := a.Decide(p, core.OpRetain, c.dest); d.Allowed != c.want {
@@ -191,6 +201,12 @@ func names(alphabet []string, n int) []string {
 func TestFilters(t *testing.T) {
 	all := names(list("a", "b", "$s"), 4)
 	filters := names(list("a", "b", "+", "#", "$s"), 3)
+	stars := newACL(t, always, acl.Rule{Allow: list("subscribe"), On: list("topic/a*/+", "topic/*/a")})
+	for filter, want := range map[string]bool{"topic/ab/+": true, "topic/ab/#": false, "topic/+/a": false, "topic/b/a": true, "topic/+/+": false, "topic/$s/a": false} {
+		if got := stars.Decide(&core.Principal{Name: "u"}, core.OpSubscribe, filter).Allowed; got != want {
+			t.Errorf("%s: allowed %t", filter, got)
+		}
+	}
 	p := &core.Principal{Name: "u"}
 	n := 0
 	for _, pattern := range filters {
@@ -340,7 +356,7 @@ func TestBadRules(t *testing.T) {
 		{Allow: list("all"), On: list("topic/{user")},
 		{Allow: list("all"), On: list("topic/user}")},
 		{Allow: list("all"), On: list("topic/{claim.}")},
-		{Allow: list("all"), On: list("+/a")},
+		{Allow: list("all"), On: list("topic/**")},
 		{Allow: list("all"), On: list("#"), Addresses: list("10.0.0.0/99")},
 		{Allow: list("all"), On: list("#"), Anonymous: true, Users: list("ali")},
 		{ID: "x", Allow: list("all"), On: list("#")},
@@ -353,7 +369,7 @@ func TestBadRules(t *testing.T) {
 	for i, want := range []string{
 		"k.rules.0: must have operations", "k.rules.1: must have operations", "k.rules.2.allow: must be of publish, ",
 		"k.rules.3.on: must begin with one of topic/, queue/", "k.rules.4.on: a wildcard stands alone", "k.rules.5.on: braces hold", "k.rules.6.on: braces hold",
-		"k.rules.7.on: braces hold", "k.rules.8.on: braces hold", "k.rules.9.on: must begin", "k.rules.10.addresses: must be IP", "k.rules.11.anonymous: ",
+		"k.rules.7.on: braces hold", "k.rules.8.on: braces hold", "k.rules.9.on: * is once", "k.rules.10.addresses: must be IP", "k.rules.11.anonymous: ",
 		"", `k.rules.13.id: "x" is there twice`,
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -6,7 +6,7 @@
 //
 // A name has a kind and levels: topic/a/b, queue/jobs, group/<name> (a durable or shared subscription),
 // client/<id> (to log in with that id), temp/<token>/<name>. A pattern may hold "+" (one level), "#" (the rest),
-// and {user} {client} {group} {claim.x} within a level; "#" alone is everything. As in MQTT, a leading wildcard
+// and within a level {user} {client} {group} {claim.x} and once "*" (anything); "#" alone is everything. As in MQTT, a leading wildcard
 // does not stand for a topic whose first level begins with "$".
 //
 // A filter is allowed if a pattern of one rule covers all that it matches, and refused as soon as a rule that

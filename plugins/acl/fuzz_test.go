@@ -20,6 +20,8 @@ func FuzzRules(f *testing.F) {
 		{"topic/#/b/#", "topic/#/b", "topic/$x/b", "#"},
 		{"topic/$SYS/#", "topic/#", "topic/$SYS/x", "$SYS"},
 		{"topic/a{user}b/+", "topic/aub/#", "topic/aub/x", "u"},
+		{"topic/a*{user}/+", "topic/+/x", "topic/aau/x", "u"},
+		{"topic/*/#", "topic/a/#", "topic/a/x", "u"},
 		{"topic//+", "topic/+/", "topic//", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])

@@ -22,10 +22,11 @@ type level struct {
 	parts []part
 }
 
-// part is a text or a variable.
+// part is a text, a variable or anything.
 type part struct {
 	text     string
 	variable string // "user", "client", "group" or "claim.<name>"; empty: text counts
+	any      bool   // whatever is there, nothing included; once in a level
 }
 
 const (
@@ -61,7 +62,7 @@ func parsePattern(text string) (pattern, error) {
 	}
 	p.prefix = kind
 	for _, l := range p.levels[1:] {
-		if len(l.parts) != 1 || l.parts[0].variable != "" {
+		if len(l.parts) != 1 || l.parts[0].variable != "" || l.parts[0].any {
 			break
 		}
 		p.prefix += "/" + l.parts[0].text
@@ -71,13 +72,20 @@ func parsePattern(text string) (pattern, error) {
 
 func parseParts(l string) ([]part, error) {
 	var parts []part
+	if strings.Count(l, "*") > 1 {
+		return nil, fmt.Errorf("* is once in a level, not as in %q", l)
+	}
 	for l != "" {
-		i := strings.IndexAny(l, "{}")
+		i := strings.IndexAny(l, "{}*")
 		if i < 0 {
 			return append(parts, part{text: l}), nil
 		}
 		if i > 0 {
 			parts = append(parts, part{text: l[:i]})
+		}
+		if l[i] == '*' {
+			parts, l = append(parts, part{any: true}), l[i+1:]
+			continue
 		}
 		name, rest, ok := strings.Cut(l[i+1:], "}")
 		claim, isClaim := strings.CutPrefix(name, "claim.")
@@ -162,7 +170,8 @@ func (m *matcher) level(l *level, at int, have string) bool {
 	case many:
 		return false
 	default:
-		return m.parts(l.parts, at, have)
+		anyFirst := len(l.parts) > 0 && l.parts[0].any
+		return !(anyFirst && m.reserved(at, have)) && m.parts(l.parts, at, have)
 	}
 }
 
@@ -172,6 +181,14 @@ func (m *matcher) parts(parts []part, at int, have string) bool {
 		return have == ""
 	}
 	first := &parts[0]
+	if first.any {
+		for i := range len(have) + 1 {
+			if m.parts(parts[1:], at, have[i:]) {
+				return true
+			}
+		}
+		return false
+	}
 	if first.variable == "" {
 		rest, ok := strings.CutPrefix(have, first.text)
 		return ok && m.parts(parts[1:], at, rest)

@@ -43,6 +43,24 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
+// TestForwarded does not take the clients of a proxy on this machine for clients on this machine.
+func TestForwarded(t *testing.T) {
+	for _, trusted := range [][]string{nil, {"127.0.0.1"}} {
+		cfg := websocket.DefaultConfig()
+		cfg.TrustedProxies = trusted
+		infos := make(chan *core.ConnInfo, 1)
+		s := serve(t, cfg, spy{infos})
+		for _, headers := range [][]string{
+			nil, {"X-Forwarded-For", "192.0.2.1"}, {"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-For", ""}, {"Forwarded", "for=192.0.2.1"}, {"Via", "1.1 proxy"}, {"X-Real-IP", "192.0.2.1"},
+		} {
+			connect(t, s.addr, headers...)
+			if i := <-infos; i.Loopback() != (headers == nil) {
+				t.Errorf("%v, trusted %v: loopback %t", headers, trusted, i.Loopback())
+			}
+		}
+	}
+}
+
 // TestBearer takes a token out of the subprotocols, and a ticket out of the URL: neither is chosen, answered or told of.
 func TestBearer(t *testing.T) {
 	infos := make(chan *core.ConnInfo, 1)

@@ -192,12 +192,22 @@ func offers(r *http.Request) (list []string, bearer string) {
 // kept are the headers that an Authenticator may need; the request itself is let go.
 var kept = [...]string{"Authorization", "Cookie", "Origin", "User-Agent"}
 
+// forwarded reports whether a proxy says that it has passed r on. A client that says so itself loses by it.
+func forwarded(r *http.Request) bool {
+	for _, k := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if len(r.Header.Values(k)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // info copies what is kept, because the strings of a request share one piece of memory.
 func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
 	info := &core.ConnInfo{
 		ID: wire.NewID(), Listener: u.t.name, Transport: "websocket",
 		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), TLS: r.TLS,
-		Header: make(http.Header), Ticket: strings.Clone(r.URL.Query().Get("ticket")),
+		Header: make(http.Header), Forwarded: forwarded(r), Ticket: strings.Clone(r.URL.Query().Get("ticket")),
 	}
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		info.Local = a
