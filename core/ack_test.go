@@ -193,7 +193,7 @@ func TestPublishWaitsAndSessionEnds(t *testing.T) {
 
 // DESIGN §4: messages that are not persistent do not make anybody wait for the disk's promise.
 func TestRelaxed(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inMemory(t, func(t *testing.T, w *world) {
 		c := w.client("")
 		var relaxed []bool
 		w.disk.FailOn(func(b *engine.Batch) error { relaxed = append(relaxed, b.Relaxed); return nil })
@@ -223,7 +223,7 @@ func TestDonePanics(t *testing.T) {
 
 // DESIGN §4: SEND, ACK and NACK inside a transaction: one atomic batch.
 func TestTransaction(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inMemory(t, func(t *testing.T, w *world) {
 		c, direct := w.client(""), w.client("")
 		w.sub(c, jobs, individual)
 		w.sub(direct, "topic/news")

@@ -35,32 +35,20 @@ const (
 )
 
 // parts returns what m has.
-func (m *Message) parts() (has uint64) {
-	for _, p := range []struct {
-		is  bool
-		bit uint64
-	}{
-		{m.Persistent, hasPersistent},
-		{m.ExactlyOnce, hasExactlyOnce},
-		{m.Retain, hasRetain},
-		{m.TextBody, hasTextBody},
-		{m.fromRetained, hasFromRetained},
-		{m.ContentType != "", hasContentType},
-		{m.ReplyTo != "", hasReplyTo},
-		{m.CorrelationID != "", hasCorrelationID},
-		{m.Publisher != "", hasPublisher},
-		{m.User != "", hasUser},
-		{!m.Expires.IsZero(), hasExpires},
-		{!m.Visible.IsZero(), hasVisible},
-		{!m.Timestamp.IsZero(), hasTimestamp},
-		{m.Repeat != nil, hasRepeat},
-		{len(m.Header) > 0, hasHeader},
-	} {
-		if p.is {
-			has |= p.bit
-		}
+func (m *Message) parts() uint64 {
+	return when(m.Persistent, hasPersistent) | when(m.ExactlyOnce, hasExactlyOnce) | when(m.Retain, hasRetain) |
+		when(m.TextBody, hasTextBody) | when(m.fromRetained, hasFromRetained) |
+		when(m.ContentType != "", hasContentType) | when(m.ReplyTo != "", hasReplyTo) |
+		when(m.CorrelationID != "", hasCorrelationID) | when(m.Publisher != "", hasPublisher) | when(m.User != "", hasUser) |
+		when(!m.Expires.IsZero(), hasExpires) | when(!m.Visible.IsZero(), hasVisible) |
+		when(!m.Timestamp.IsZero(), hasTimestamp) | when(m.Repeat != nil, hasRepeat) | when(len(m.Header) > 0, hasHeader)
+}
+
+func when(is bool, bit uint64) uint64 {
+	if is {
+		return bit
 	}
-	return has
+	return 0
 }
 
 // appendHead appends everything of m but what an engine keeps beside it: destination, body and priority.
@@ -68,28 +56,14 @@ func (m *Message) appendHead(b []byte) []byte {
 	has := m.parts()
 	b = pack.Uint(append(b, messageVersion), has)
 	b = pack.Uint(b, m.Seq)
-	for _, s := range []struct {
-		text string
-		bit  uint64
-	}{
-		{m.ContentType, hasContentType},
-		{m.ReplyTo, hasReplyTo},
-		{m.CorrelationID, hasCorrelationID},
-		{m.Publisher, hasPublisher},
-		{m.User, hasUser},
-	} {
-		if has&s.bit != 0 {
-			b = pack.String(b, s.text)
-		}
-	}
-	for _, t := range []struct {
-		at  time.Time
-		bit uint64
-	}{{m.Expires, hasExpires}, {m.Visible, hasVisible}, {m.Timestamp, hasTimestamp}} {
-		if has&t.bit != 0 {
-			b = pack.Time(b, t.at)
-		}
-	}
+	b = appendText(b, m.ContentType)
+	b = appendText(b, m.ReplyTo)
+	b = appendText(b, m.CorrelationID)
+	b = appendText(b, m.Publisher)
+	b = appendText(b, m.User)
+	b = appendTime(b, m.Expires)
+	b = appendTime(b, m.Visible)
+	b = appendTime(b, m.Timestamp)
 	if has&hasRepeat != 0 {
 		b = pack.Int(b, int64(m.Repeat.Period))
 		b = pack.Int(b, int64(m.Repeat.Count))
@@ -102,6 +76,20 @@ func (m *Message) appendHead(b []byte) []byte {
 		}
 	}
 	return b
+}
+
+func appendText(b []byte, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return pack.String(b, s)
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return b
+	}
+	return pack.Time(b, t)
 }
 
 // headSize guesses how long the result of appendHead is, on the safe side.
@@ -123,28 +111,14 @@ func (m *Message) readHead(head []byte) error {
 	m.Seq = r.Uint()
 	m.Persistent, m.ExactlyOnce = has&hasPersistent != 0, has&hasExactlyOnce != 0
 	m.Retain, m.TextBody, m.fromRetained = has&hasRetain != 0, has&hasTextBody != 0, has&hasFromRetained != 0
-	for _, s := range []struct {
-		text *string
-		bit  uint64
-	}{
-		{&m.ContentType, hasContentType},
-		{&m.ReplyTo, hasReplyTo},
-		{&m.CorrelationID, hasCorrelationID},
-		{&m.Publisher, hasPublisher},
-		{&m.User, hasUser},
-	} {
-		if has&s.bit != 0 {
-			*s.text = r.String()
-		}
-	}
-	for _, t := range []struct {
-		at  *time.Time
-		bit uint64
-	}{{&m.Expires, hasExpires}, {&m.Visible, hasVisible}, {&m.Timestamp, hasTimestamp}} {
-		if has&t.bit != 0 {
-			*t.at = r.Time()
-		}
-	}
+	m.ContentType = readText(&r, has&hasContentType)
+	m.ReplyTo = readText(&r, has&hasReplyTo)
+	m.CorrelationID = readText(&r, has&hasCorrelationID)
+	m.Publisher = readText(&r, has&hasPublisher)
+	m.User = readText(&r, has&hasUser)
+	m.Expires = readTime(&r, has&hasExpires)
+	m.Visible = readTime(&r, has&hasVisible)
+	m.Timestamp = readTime(&r, has&hasTimestamp)
 	if has&hasRepeat != 0 {
 		m.Repeat = &Repeat{Period: time.Duration(r.Int()), Count: int(r.Int()), Cron: r.String()}
 	}
@@ -158,6 +132,20 @@ func (m *Message) readHead(head []byte) error {
 		return fmt.Errorf("a stored message: %w", pack.ErrBad)
 	}
 	return nil
+}
+
+func readText(r *pack.Reader, has uint64) string {
+	if has == 0 {
+		return ""
+	}
+	return r.String()
+}
+
+func readTime(r *pack.Reader, has uint64) time.Time {
+	if has == 0 {
+		return noTime
+	}
+	return r.Time()
 }
 
 // encodeMessage returns the whole of m, for places that have no engine.Message.

@@ -164,3 +164,27 @@ func FuzzDecodeState(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkEncoding is what a durable engine costs for each message, and each record that is read.
+func BenchmarkEncoding(b *testing.B) {
+	m := &core.Message{
+		Destination: "queue/jobs", ContentType: "text/plain", Body: body, Timestamp: time.Now(), Persistent: true,
+		Header:    []core.Field{{Name: "trace", Value: "0123456789abcdef"}, {Name: "kind", Value: "resize"}},
+		Publisher: "wye-ABCDEFGHIJ", Seq: 123456,
+	}
+	head := core.Encode(m)
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			core.Encode(m)
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := core.Decode(new(core.Message), head); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

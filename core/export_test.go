@@ -5,7 +5,7 @@ import (
 )
 
 // Encode is the form that durable engines keep of a message.
-func Encode(m *Message) []byte { return m.appendHead(nil) }
+func Encode(m *Message) []byte { return m.appendHead(make([]byte, 0, m.headSize())) }
 
 // Decode reads what Encode has made.
 func Decode(m *Message, head []byte) error { return m.readHead(head) }

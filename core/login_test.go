@@ -223,7 +223,7 @@ func TestAuthorizers(t *testing.T) {
 		asked = append(asked, fmt.Sprint(p.Name, " ", op, " ", dest))
 		return nil
 	}
-	inWorld(t, func(t *testing.T, w *world) {
+	inMemory(t, func(t *testing.T, w *world) {
 		ann := coretest.Connect(t, w.b, core.Login{User: "ann", Password: "x", ClientID: "a/b"})
 		w.sub(ann, "topic/a/+")
 		w.pub(ann, "topic/a/1", "1")
@@ -270,7 +270,7 @@ func TestInterceptors(t *testing.T) {
 		changed.Message = m
 		return next(ctx, &changed)
 	}
-	inWorld(t, func(t *testing.T, w *world) {
+	inMemory(t, func(t *testing.T, w *world) {
 		c := w.client("")
 		w.sub(c, "topic/a")
 		w.pub(c, "topic/a", "1")

@@ -150,6 +150,40 @@ func TestValuesThatWereRefused(t *testing.T) {
 	})
 }
 
+// What the disk refused of a session, it is told with the next thing that it takes.
+func TestSessionThatWasRefused(t *testing.T) {
+	for name, next := range map[string]func(w *reborn, c *coretest.Client){
+		"subscribe": func(w *reborn, c *coretest.Client) { w.sub(c, "topic/b", durable) },
+		"again":     func(w *reborn, c *coretest.Client) { w.sub(c, "topic/a", durable, credit(5)) },
+		"publish":   func(w *reborn, c *coretest.Client) { w.pub(c, "queue/q", "x") },
+		"sync":      func(w *reborn, c *coretest.Client) { w.ok(c.Sync(w.ctx, func(error) {})) },
+		"leave":     func(_ *reborn, c *coretest.Client) { c.Gone() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inReborn(t, func(t *testing.T, w *reborn) {
+				c := w.client("c")
+				w.sub(c, "topic/a", durable)
+				c.Gone()
+				w.disk.Fail(engine.ErrFull)
+				c = w.client("c") // this it has not heard
+				subs, _ := c.Resumed()
+				w.ok(c.Subscribe(w.ctx, &subs[0]))
+				c.Put("k", []byte("v"))
+				synctest.Wait()
+				w.disk.Fail(nil)
+				w.sleep(59 * time.Minute)
+				next(w, c)
+				w.kill(10 * time.Minute)
+				c = w.client("c")
+				subs, _ = c.Resumed()
+				if _, ok := c.Get("k"); !ok || len(subs) == 0 {
+					t.Errorf("the value is there: %v, subscriptions: %+v", ok, subs)
+				}
+			})
+		})
+	}
+}
+
 // Session state costs no commits of its own while messages flow, and none at all on an engine that forgets.
 func TestNoCommitsBeside(t *testing.T) {
 	inReborn(t, func(t *testing.T, w *reborn) {
@@ -166,7 +200,7 @@ func TestNoCommitsBeside(t *testing.T) {
 			t.Errorf("%d commits for 100 publishes and 100 settlements", after-before)
 		}
 	})
-	inWorld(t, func(t *testing.T, w *world) {
+	inMemory(t, func(t *testing.T, w *world) {
 		c := coretest.Connect(t, w.b, core.Login{ClientID: "c", Expiry: time.Hour, Will: msg("topic/w", "w"), WillDelay: time.Hour})
 		w.sub(c, "topic/a", durable)
 		w.sub(c, "topic/a", durable, group("g"), func(s *core.Subscription) { s.ID = "g" })

@@ -132,6 +132,7 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 	e.catching.Store(newer) // before the wait: who publishes from now on notes it, who has begun is waited for
 	defer e.catching.Store(nil)
 	v.retaining.wait(ctx)
+	appended := false
 	err := b.eng.Retained().Match(ctx, v.retainKey(a.sub.Load().Filter), func(em *engine.Message) bool {
 		m := b.message(em)
 		if !destination.Match(a.sub.Load().Filter, m.Destination) || m.expired(timeNow()) || !a.wants(m, nil) {
@@ -140,12 +141,12 @@ func (a *attachment) sendRetained(ctx context.Context) error {
 		if a.entry != nil {
 			a.offerRetained(m, newer)
 		} else {
-			newer.unlessNewer(m.Destination, func() { a.appendRetained(m) })
+			newer.unlessNewer(m.Destination, func() { a.appendRetained(m); appended = true })
 		}
 		return !a.s.closed.Load()
 	})
-	if err == nil && b.durable && a.bound != nil && !a.bound.volatile() {
-		err = b.barrier(ctx)
+	if appended && b.durable && !a.bound.volatile() {
+		b.barrier(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("retained messages of %s: %w", a.sub.Load().Filter, engineErr(err))
@@ -181,14 +182,12 @@ func (a *attachment) appendRetained(m *Message) {
 	})
 }
 
-// barrier returns when everything is done that this goroutine has committed before.
-func (b *Broker) barrier(ctx context.Context) error {
-	done := make(chan error, 1)
-	b.eng.Commit(&engine.Batch{Relaxed: true}, func(err error) { done <- err })
+// barrier returns when everything has ended that this goroutine has committed before.
+func (b *Broker) barrier(ctx context.Context) {
+	done := make(chan struct{})
+	b.eng.Commit(&engine.Batch{Relaxed: true}, func(error) { close(done) })
 	select {
-	case err := <-done:
-		return err
+	case <-done:
 	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -28,8 +28,8 @@ func (st *state) save() (ops []engine.Op) {
 	}
 	st.stored = true
 	ops = append(ops, engine.Op{Kind: engine.Put, Bucket: bucketSessions, Key: key, Value: st.encode()})
-	if st.expiry > 0 && !st.whole {
-		st.whole = true
+	if st.expiry > 0 && (!st.whole || st.behind) {
+		st.whole, st.behind = true, false
 		for _, sub := range st.subs {
 			ops = append(ops, st.putSub(&sub))
 		}
@@ -63,7 +63,7 @@ func (st *state) rider(key string) engine.Op {
 	return op
 }
 
-// spoiled is told of ops that the engine has refused: the values among them are to be told again.
+// spoiled is told of ops that the engine has refused: what was in them is to be told again.
 func (st *state) spoiled(ops []engine.Op) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -73,6 +73,7 @@ func (st *state) spoiled(ops []engine.Op) {
 	prefix := len(st.key()) + 1
 	for _, op := range ops {
 		if op.Bucket != bucketValues {
+			st.behind = true
 			continue
 		}
 		k := op.Key[prefix:]
@@ -146,7 +147,10 @@ func (st *state) remember(ctx context.Context, sub *Subscription, ops []engine.O
 	if st.whole && !st.over {
 		put := st.putSub(&kept)
 		old.Retained = kept.Retained // matters at the moment of subscribing only: a resumed one is not written again
-		if !had || string(put.Value) != string(old.encode()) {
+		switch {
+		case st.behind:
+			ops = append(ops, st.save()...)
+		case !had || string(put.Value) != string(old.encode()):
 			ops = st.riders(append(ops, put))
 		}
 	}

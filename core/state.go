@@ -39,6 +39,7 @@ type state struct {
 	whole    bool                // and subscriptions and values
 	dirty    map[string]struct{} // values that the engine does not have as they are
 	underway int                 // batches with values that are not done
+	behind   bool                // the engine has refused something else, and is to be told everything
 }
 
 // value is what Session.Put keeps. Without data it has been deleted, and the engine is to hear of it.

@@ -64,7 +64,7 @@ func (st *state) pending() bool {
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return len(st.dirty)+st.underway > 0
+	return len(st.dirty)+st.underway > 0 || st.behind
 }
 
 // ride commits b together with the values that the engine does not have as they are.
@@ -72,13 +72,17 @@ func (st *state) ride(b *engine.Batch, via func(*engine.Batch, func(error)), don
 	st.saving.Lock()
 	defer st.saving.Unlock()
 	st.mu.Lock()
-	if len(st.dirty) == 0 || st.over {
+	if len(st.dirty) == 0 && !st.behind || st.over {
 		st.mu.Unlock()
 		via(b, done)
 		return
 	}
 	n := len(b.Ops)
-	b.Ops = st.riders(b.Ops)
+	if st.behind {
+		b.Ops = append(b.Ops, st.save()...)
+	} else {
+		b.Ops = st.riders(b.Ops)
+	}
 	st.underway++
 	st.mu.Unlock()
 	riders := b.Ops[n:]

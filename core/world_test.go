@@ -10,6 +10,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/coretest"
+	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/core/engine/memory"
 )
 
@@ -21,10 +22,25 @@ type world struct {
 	ctx  context.Context
 }
 
+// inWorld runs fn twice: on the engine in memory, and on a durable one that hands back no message as it was.
 func inWorld(t *testing.T, fn func(t *testing.T, w *world), opts ...coretest.Option) {
 	t.Helper()
+	t.Run("memory", func(t *testing.T) { inMemory(t, fn, opts...) })
+	t.Run("disk", func(t *testing.T) {
+		on(t, func(t *testing.T) engine.Engine { t.Helper(); return coretest.NewDisk(t).Open() }, fn, opts...)
+	})
+}
+
+// inMemory is for tests that count what the engine is told, or are told once.
+func inMemory(t *testing.T, fn func(t *testing.T, w *world), opts ...coretest.Option) {
+	t.Helper()
+	on(t, func(*testing.T) engine.Engine { return memory.New() }, fn, opts...)
+}
+
+func on(t *testing.T, open func(t *testing.T) engine.Engine, fn func(t *testing.T, w *world), opts ...coretest.Option) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, disk: coretest.NewEngine(memory.New()), ctx: t.Context()}
+		w := &world{T: t, disk: coretest.NewEngine(open(t)), ctx: t.Context()}
 		opts := append([]coretest.Option{func(o *core.Options) { o.Engine = w.disk }}, opts...)
 		w.b = coretest.Broker(t, opts...)
 		t.Cleanup(w.disk.Release)

@@ -1,6 +1,7 @@
 package tandem_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/wyemq/wye/core/engine"
+	"github.com/wyemq/wye/core/engine/memory"
+	"github.com/wyemq/wye/core/enginetest"
 	"github.com/wyemq/wye/core/internal/tandem"
 )
 
@@ -150,4 +153,64 @@ func TestPromotedDrop(t *testing.T) {
 		p.open("g/1")
 		p.has("g/1", "")
 	})
+}
+
+// renamed is an engine all of whose logs are movable, promoted or not.
+type renamed struct {
+	*tandem.Engine
+	promote bool
+}
+
+type renamedLog struct {
+	engine.Log
+	id engine.LogID
+}
+
+func (l renamedLog) ID() engine.LogID { return l.id }
+
+func (e renamed) Open(ctx context.Context, id engine.LogID, o engine.LogOptions) (engine.Log, error) {
+	l, err := e.Engine.Open(ctx, tandem.Movable(id), o)
+	if err == nil && e.promote {
+		err = e.Promote(ctx, tandem.Movable(id))
+	}
+	return renamedLog{l, id}, err
+}
+
+func (e renamed) Drop(ctx context.Context, id engine.LogID) error {
+	return e.Engine.Drop(ctx, tandem.Movable(id))
+}
+
+func (e renamed) Commit(b *engine.Batch, done func(error)) {
+	c := &engine.Batch{Relaxed: b.Relaxed}
+	for _, op := range b.Ops {
+		ids := make([]engine.LogID, len(op.Logs))
+		for i, id := range op.Logs {
+			ids[i] = tandem.Movable(id)
+		}
+		op.Logs = ids
+		if l, ok := op.Log.(renamedLog); ok {
+			op.Log = l.Log
+		}
+		c.Ops = append(c.Ops, op)
+	}
+	e.Engine.Commit(c, done)
+}
+
+// A movable log keeps the contract of logs, before it is promoted and after. What the kit says of batches is about one
+// engine, and Logs shows movable ones under their own id.
+func TestMovableEngine(t *testing.T) {
+	for _, promote := range []bool{false, true} {
+		for _, c := range enginetest.Checks() {
+			if strings.HasPrefix(c.Name, "Commit/") || c.Name == "Owner/Logs" {
+				continue
+			}
+			t.Run(fmt.Sprintf("promoted=%v/%s", promote, c.Name), func(t *testing.T) {
+				e := renamed{tandem.New(memory.New(), memory.New()), promote}
+				c.Run(t, e)
+				if err := e.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
 }
