@@ -112,6 +112,7 @@ func TestRevoked(t *testing.T) {
 		return readers(p, op, dest)
 	}}
 	inWorld(t, func(t *testing.T, w *world) {
+		closed.Store(false)
 		c := coretest.Connect(t, w.b, core.Login{Token: "ann 600 news", ClientID: "c", Expiry: time.Hour})
 		sender := coretest.Connect(t, w.b, core.Login{Token: "bob 6000"})
 		w.sub(c, "topic/news", durable)
