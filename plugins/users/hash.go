@@ -64,11 +64,13 @@ type argon struct {
 }
 
 // Hash makes what is kept of a password: argon2id with a salt of its own.
-func Hash(password string) string {
-	a := argon{salt: make([]byte, saltBytes), memory: hashMemory, time: hashTime, lanes: hashLanes}
+func Hash(password string) string { return newArgon(password).String() }
+
+func newArgon(password string) *argon {
+	a := &argon{salt: make([]byte, saltBytes), memory: hashMemory, time: hashTime, lanes: hashLanes}
 	_, _ = rand.Read(a.salt) // never fails, says its documentation
 	a.sum = a.work(password, hashBytes)
-	return a.String()
+	return a
 }
 
 func (a *argon) work(password string, size int) []byte {

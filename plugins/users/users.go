@@ -29,7 +29,7 @@ type Authenticator struct {
 	log    *slog.Logger
 	secret [32]byte      // of this process: makes what is remembered worthless elsewhere
 	slots  chan struct{} // one for each hash that is worked out: as many as there are processors
-	nobody scheme        // worked out for names that are not there, so that they take as long
+	nobody func() scheme // worked out for names that are not there, so that they take as long
 	some   atomic.Bool   // there are users
 
 	mu         sync.RWMutex
@@ -57,10 +57,7 @@ func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
 		remembered: make(map[[sha256.Size]byte]time.Time),
 	}
 	_, _ = rand.Read(a.secret[:]) // never fails, says its documentation
-	var err error
-	if a.nobody, err = parse(Hash(rand.Text())); err != nil {
-		return nil, err
-	}
+	a.nobody = sync.OnceValue(func() scheme { return newArgon(rand.Text()) }) // it costs memory, and mostly there are no users
 	if err := a.Reload(); err != nil {
 		return nil, fmt.Errorf("auth.users.file: %w", err)
 	}
@@ -141,11 +138,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	a.mu.RLock()
 	u := a.users[l.User]
 	a.mu.RUnlock()
-	s := a.nobody
-	if u != nil {
-		s = u.scheme
-	}
-	right, err := a.verify(ctx, s, u, l.Password)
+	right, err := a.verify(ctx, u, l.Password)
 	switch {
 	case err != nil:
 		return core.Principal{}, err
@@ -158,7 +151,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 }
 
 // verify works the password out, or remembers that it was right.
-func (a *Authenticator) verify(ctx context.Context, s scheme, u *User, password string) (bool, error) {
+func (a *Authenticator) verify(ctx context.Context, u *User, password string) (bool, error) {
 	var key [sha256.Size]byte
 	if u != nil && a.cfg.Remember > 0 {
 		mac := hmac.New(sha256.New, a.secret[:])
@@ -176,9 +169,13 @@ func (a *Authenticator) verify(ctx context.Context, s scheme, u *User, password 
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	right := s.matches(password)
-	<-a.slots
-	if right && u != nil && a.cfg.Remember > 0 {
+	defer func() { <-a.slots }()
+	if u == nil {
+		a.nobody().matches(password)
+		return false, nil
+	}
+	right := u.scheme.matches(password)
+	if right && a.cfg.Remember > 0 {
 		a.mu.Lock()
 		if len(a.remembered) >= maxRemembered {
 			clear(a.remembered)
