@@ -56,7 +56,7 @@ func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
 		cfg: cfg, log: log, slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		remembered: make(map[[sha256.Size]byte]time.Time),
 	}
-	_, _ = rand.Read(a.secret[:]) // never fails, says its documentation
+	_, _ = rand.Read(a.secret[:])                                             // never fails, says its documentation
 	a.nobody = sync.OnceValue(func() scheme { return newArgon(rand.Text()) }) // it costs memory, and mostly there are no users
 	if err := a.Reload(); err != nil {
 		return nil, fmt.Errorf("auth.users.file: %w", err)
