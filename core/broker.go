@@ -55,6 +55,7 @@ type Broker struct {
 	nonce    [8]byte // makes message ids unique over restarts
 	seq      atomic.Uint64
 	sessions atomic.Uint64 // there ever were
+	changes  atomic.Uint64 // of what authorizers answer
 	policy   outbox.Config[Delivery]
 	chains   map[Op]chain
 	stats    stats
@@ -116,7 +117,10 @@ func NewBroker(o Options) (*Broker, error) {
 	b.stats.init()
 	for _, a := range o.Authorizers {
 		if c, ok := a.(Changer); ok {
-			c.OnChange(func() { b.background(func() { b.Reauthorize(b.ctx) }) })
+			c.OnChange(func() {
+				b.changes.Add(1) // first: a subscription that is beginning is looked at again
+				b.background(func() { b.Reauthorize(b.ctx) })
+			})
 		}
 	}
 	b.eng, b.spread = o.Engine, o.Engine.Commit

@@ -141,6 +141,30 @@ func TestRevoked(t *testing.T) {
 	}, coretest.Authenticate(tokens), func(o *core.Options) { o.Authorizers = append(o.Authorizers, rules) })
 }
 
+// TestRevokedMeanwhile ends a subscription that was allowed by rules which change before it has begun.
+func TestRevokedMeanwhile(t *testing.T) {
+	var closed atomic.Bool
+	rules := &changing{decide: func(_ *core.Principal, op core.Op, _ string) error {
+		if closed.Load() && op == core.OpSubscribe {
+			return core.ErrDenied
+		}
+		return nil
+	}}
+	late := func(ctx context.Context, c *core.Call, next func(context.Context, *core.Call) error) error {
+		closed.Store(true)
+		rules.fn()
+		synctest.Wait()
+		return next(ctx, c)
+	}
+	inWorld(t, func(t *testing.T, w *world) {
+		closed.Store(false)
+		c := w.client("")
+		w.sub(c, "topic/a")
+		w.pub(w.client(""), "topic/a", "1")
+		w.nothing(c)
+	}, func(o *core.Options) { o.Authorizers = append(o.Authorizers, rules) }, coretest.Intercept(late, core.OpSubscribe))
+}
+
 // changing is an authorizer that may change its mind.
 type changing struct {
 	decide func(*core.Principal, core.Op, string) error

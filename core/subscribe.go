@@ -26,12 +26,17 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err := destination.CheckFilter(sub.Filter); err != nil {
 		return fmt.Errorf("subscribe: %w: %w", ErrInvalid, err)
 	}
+	who, changes := s.Principal(), s.b.changes.Load()
 	if err := s.maySubscribe(ctx, sub); err != nil {
 		return s.denied(err)
 	}
-	return s.b.intercept(ctx, &Call{Op: OpSubscribe, Principal: s.Principal(), Subscription: sub}, func(ctx context.Context, c *Call) error {
+	err := s.b.intercept(ctx, &Call{Op: OpSubscribe, Principal: who, Subscription: sub}, func(ctx context.Context, c *Call) error {
 		return s.subscribe(ctx, c.Subscription)
 	})
+	if err == nil && (s.Principal() != who || s.b.changes.Load() != changes) {
+		s.recheck(ctx) // who looked for what is not allowed any more may not have seen it yet
+	}
+	return err
 }
 
 func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {

@@ -76,6 +76,11 @@ func TestConditions(t *testing.T) {
 			}
 		})
 	}
+	zoned := &core.Principal{Remote: netip.MustParseAddr("fe80::1%eth0")}
+	local := newACL(t, never, acl.Rule{ID: "local", Deny: list("publish"), On: list("#"), Addresses: list("fe80::/10")})
+	if d := local.Decide(zoned, core.OpPublish, "topic/a"); d.Rule != "local" {
+		t.Errorf("with a zone: %+v", d)
+	}
 	nobody := &core.Principal{ClientID: "x"}
 	a := newACL(t, always, acl.Rule{ID: "any", Allow: list("publish"), On: list("#"), Users: list("*")},
 		acl.Rule{ID: "nobody", Allow: list("publish"), On: list("#"), Anonymous: true})

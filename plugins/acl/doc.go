@@ -16,6 +16,10 @@
 // "+" or "#" fits no pattern that allows, and every pattern that denies. The same holds for a "$" in front of a
 // topic.
 //
+// A client id is what a client says. The broker keeps one that is in use, or that a session is kept under, to its user; a
+// rule about {client} means more beside one about connecting, such as allow connect on client/{user}-* and deny connect
+// on client/#.
+//
 // Without a rule, three things are allowed all the same: to log in with any client id, to join a group whose
 // filter may be subscribed to, and to send to the temporary queue of another session, whose name nobody can
 // guess. A rule may deny them.

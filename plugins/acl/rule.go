@@ -148,7 +148,7 @@ func (r *rule) about(p *core.Principal) bool {
 		return false
 	case len(r.groups) > 0 && !slices.ContainsFunc(p.Groups, func(g string) bool { return anyGlob(r.groups, g) }):
 		return false
-	case len(r.networks) > 0 && !slices.ContainsFunc(r.networks, func(n netip.Prefix) bool { return n.Contains(p.Remote) }):
+	case len(r.networks) > 0 && !slices.ContainsFunc(r.networks, func(n netip.Prefix) bool { return n.Contains(p.Remote.WithZone("")) }):
 		return false
 	}
 	return true
