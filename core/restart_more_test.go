@@ -106,6 +106,34 @@ func TestSubscribeWaitsForTheDisk(t *testing.T) {
 	})
 }
 
+// A subscription that is resumed and cannot be stored as it is now loses nothing of what it had.
+func TestResumedSubscriptionThatWasRefused(t *testing.T) {
+	inReborn(t, func(t *testing.T, w *reborn) {
+		c := w.client("c")
+		w.sub(c, "topic/a", durable)
+		c.Gone()
+		w.pub(w.client(""), "topic/a", "1")
+		c = w.client("c")
+		synctest.Wait()
+		w.disk.Fail(engine.ErrFull)
+		subs, _ := c.Resumed()
+		sub := subs[0]
+		sub.Selector = "x = 1"
+		if err := c.Subscribe(w.ctx, &sub); !errors.Is(err, core.ErrQueueFull) {
+			t.Errorf("subscribe on a full disk: %v", err)
+		}
+		w.disk.Fail(nil)
+		w.queue("c:topic/a", 1, 0)
+		if err := c.Subscribe(w.ctx, &subs[0]); err != nil {
+			t.Error(err)
+		}
+		w.want(c, "1")
+		c.Gone()
+		c = w.back("c")
+		w.want(c, "1")
+	})
+}
+
 // A value that the disk refused is not forgotten: the next chance takes it.
 func TestValuesThatWereRefused(t *testing.T) {
 	inReborn(t, func(t *testing.T, w *reborn) {

@@ -129,11 +129,12 @@ func (st *state) tell(ops []engine.Op) {
 }
 
 // remember keeps a subscription that would be resumed, and returns when the engine has it, with the ops that belong to it.
-// Those of a session that is not kept are not worth the memory, but the expiry may still be set when the client leaves.
-func (st *state) remember(ctx context.Context, sub *Subscription, ops []engine.Op) error {
+// Those of a session that is not kept are not worth the memory, but the expiry may still be set when the client leaves. With
+// an error all is as before; had says whether there was such a subscription.
+func (st *state) remember(ctx context.Context, sub *Subscription, ops []engine.Op) (had bool, err error) {
 	if !sub.Durable && sub.Meta == nil {
-		_, err := st.forget(ctx, sub.ID, ops)
-		return err
+		old, err := st.forget(ctx, sub.ID, ops)
+		return old != nil, err
 	}
 	kept := *sub
 	kept.Data = nil
@@ -146,16 +147,32 @@ func (st *state) remember(ctx context.Context, sub *Subscription, ops []engine.O
 	st.subs[sub.ID] = kept
 	if st.whole && !st.over {
 		put := st.putSub(&kept)
-		old.Retained = kept.Retained // matters at the moment of subscribing only: a resumed one is not written again
+		now := old
+		now.Retained = kept.Retained // matters at the moment of subscribing only: a resumed one is not written again
+		same := had && string(put.Value) == string(now.encode())
 		switch {
+		case st.behind && same: // it promises nothing that it did not before
+			st.tell(st.save())
 		case st.behind:
 			ops = append(ops, st.save()...)
-		case !had || string(put.Value) != string(old.encode()):
+		case !same:
 			ops = st.riders(append(ops, put))
 		}
 	}
 	st.mu.Unlock()
-	return st.told(ctx, ops)
+	if err = st.told(ctx, ops); err == nil {
+		return had, nil
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case st.over:
+	case had:
+		st.subs[sub.ID] = old
+	default:
+		delete(st.subs, sub.ID)
+	}
+	return had, err
 }
 
 // forget forgets a subscription, and returns it if there was one, when the engine has forgotten it and done what belongs

@@ -83,7 +83,8 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 	return nil
 }
 
-// keep makes a last as long as it promises, or ends it.
+// keep makes a last as long as it promises, or ends it. What waits for a subscription that was there before goes on
+// waiting.
 func (s *Session) keep(ctx context.Context, a *attachment) error {
 	sub := a.sub.Load()
 	var ops []engine.Op
@@ -92,12 +93,19 @@ func (s *Session) keep(ctx context.Context, a *attachment) error {
 			ops = append(ops, op)
 		}
 	}
-	err := s.st.remember(ctx, sub, ops)
-	if err == nil && len(ops) > 0 {
-		a.bound.defined.Store(true)
+	had, err := s.st.remember(ctx, sub, ops)
+	if err == nil {
+		if len(ops) > 0 {
+			a.bound.defined.Store(true)
+		}
+		return nil
 	}
-	if err != nil {
-		_ = s.unsubscribe(context.WithoutCancel(ctx), sub.ID)
+	s.mu.Lock()
+	delete(s.subs, sub.ID)
+	s.mu.Unlock()
+	a.drop()
+	if !had && a.bound != nil && a.bound.kind == kindSession {
+		_ = s.v.remove(context.WithoutCancel(ctx), a.bound)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"sync"
@@ -94,11 +95,16 @@ func (r *receipt) done(res core.Published, err error) {
 		r.finish(codeNoSubscribers, "")
 	case err == nil:
 		r.finish(codeSuccess, "")
-	case errors.Is(err, core.ErrClosed):
+	case ending(err): // the client says it again
 		r.abandon()
 	default:
 		r.refuse(&fault{publishCode(err), reasonText(err), err})
 	}
+}
+
+// ending reports whether something was not done because the connection ends.
+func ending(err error) bool {
+	return errors.Is(err, core.ErrClosed) || errors.Is(err, context.Canceled)
 }
 
 // refuse answers a publish that is not taken. Clients before MQTT 5 cannot be told: see the package documentation.
@@ -237,11 +243,11 @@ func (p *peer) answerSafe(kind byte, id uint16) {
 			if p.publishing.Load() {
 				p.answered.Store(true)
 			}
-		case !errors.Is(err, core.ErrClosed):
+		case !ending(err):
 			p.c.Close(&fault{publishCode(err), reasonText(err), err}) // the client says it again to the next connection
 		}
 	})
-	if err != nil && !errors.Is(err, core.ErrClosed) {
+	if err != nil && !ending(err) {
 		p.c.Close(&fault{publishCode(err), reasonText(err), err})
 	}
 }

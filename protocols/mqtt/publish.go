@@ -56,6 +56,9 @@ func (p *peer) publish(pk *packets.Packet) *fault {
 		p.session.Put(idKey(keyIn, pk.PacketID), []byte{1})
 	}
 	if err := p.session.Publish(p.ctx, m, r.done); err != nil {
+		if qos == 2 && p.durable { // it is nowhere: should it come again, it is new
+			p.session.Put(idKey(keyIn, pk.PacketID), nil)
+		}
 		r.done(core.Published{}, err)
 	}
 	return nil

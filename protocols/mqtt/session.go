@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -120,6 +121,9 @@ func (p *peer) resume() error {
 		}
 		p.addSub(sub)
 		if err := p.session.Subscribe(p.ctx, p.consume(sub, core.RetainedNever)); err != nil {
+			if !refused(err) {
+				return err // the next connection may find a disk that is not full
+			}
 			// What the client may no longer have (an ACL that has changed) it does not get.
 			p.log.Debug("subscription not resumed", "filter", sub.text, "error", err)
 			delete(p.subs, sub.text)
@@ -127,6 +131,16 @@ func (p *peer) resume() error {
 		}
 	}
 	return nil
+}
+
+// refused reports whether a subscription is not to be had, now or later.
+func refused(err error) bool {
+	for _, reason := range []error{core.ErrDenied, core.ErrInvalid, core.ErrLimit, core.ErrInUse, core.ErrNotFound} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
 }
 
 // keep writes down, before the session is left, what the client holds of it.
