@@ -2,6 +2,7 @@ package wyecmd_test
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha512"
@@ -154,6 +155,23 @@ func TestLogins(t *testing.T) {
 		_, _ = fmt.Fprintf(w, `{"user":"web-%s"}`, q.User)
 	}))
 	defer service.Close()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public))
+	}))
+	defer keys.Close()
+	signed := func(audience string) string {
+		tok := jwtlib.NewWithClaims(jwtlib.SigningMethodEdDSA, jwtlib.MapClaims{"sub": "eve", "aud": audience, "exp": time.Now().Add(time.Hour).Unix()})
+		tok.Header["kid"] = "k1"
+		text, err := tok.SignedString(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
 	ca := newAuthority(t)
 	ca.make(&x509.Certificate{Subject: pkix.Name{CommonName: "server"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}, "server")
 	ca.make(&x509.Certificate{Subject: pkix.Name{CommonName: "dev7"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, "dev7")
@@ -182,6 +200,11 @@ func TestLogins(t *testing.T) {
 			name: "jwt", args: []string{"--set", "auth.jwt.secret=" + jwtSecret},
 			good: credentials{"anything", signToken(t, "ann", nil)}, user: "ann",
 			bad: []credentials{{"ann", signToken(t, "ann", jwtlib.MapClaims{"exp": time.Now().Add(-time.Hour).Unix()})}, {"ann", signToken(t, "ann", nil) + "x"}, {"ann", "x"}},
+		},
+		{
+			name: "jwt by URL", args: []string{"--set", "auth.jwt.jwks_url=" + keys.URL, "--set", "auth.jwt.audience=wye"},
+			good: credentials{"anything", signed("wye")}, user: "eve",
+			bad: []credentials{{"eve", signed("somebody else")}, {"eve", signToken(t, "eve", jwtlib.MapClaims{"aud": "wye"})}},
 		},
 		{
 			name: "http", args: []string{"--set", "auth.http.url=" + service.URL},
@@ -239,7 +262,7 @@ func TestLogins(t *testing.T) {
 			p.stop(syscall.SIGTERM)
 			p.exit()
 			log := p.all()
-			if n := len(regexp.MustCompile(`msg=login user=`+c.user+` .*authenticator=`+c.name).FindAllString(log, -1)); n != 3 {
+			if n := len(regexp.MustCompile(`msg=login user=`+c.user+` .*authenticator=`+strings.Fields(c.name)[0]).FindAllString(log, -1)); n != 3 {
 				t.Errorf("%d logins of %s by %s in\n%s", n, c.user, c.name, log)
 			}
 			for _, secret := range append(c.bad, c.good) {
@@ -372,6 +395,39 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("%q is in the log", secret)
 		}
 	}
+}
+
+// TestClaimRules lets a token say what its bearer may do, after what the operator says, and in the same words for both protocols.
+func TestClaimRules(t *testing.T) {
+	p := start(t, []string{
+		"--set", "auth.jwt.secret=" + jwtSecret, "--set", "protocols.stomp.close_on_error=false",
+		"--set", `auth.acl.rules=[{id: closed, deny: [all], on: ["topic/closed/#"]}, {allow: [subscribe], on: ["topic/news"], groups: [readers]}]`,
+	})
+	text := signToken(t, "ann", jwtlib.MapClaims{
+		"groups": []string{"readers"}, "acl": []any{map[string]any{"id": "mine", "allow": []string{"write"}, "on": []string{"topic/{user}/#", "topic/closed/x"}}},
+	})
+	c, f := stompConnect(t, dial(t, p.addrs["stomp"]), "", "", "token:"+text)
+	if f.command != "CONNECTED" {
+		t.Fatalf("%+v", f)
+	}
+	c.ok("SEND", "x", "destination:/topic/ann/x")
+	c.ok("SUBSCRIBE", "", "id:1", "destination:/topic/news")
+	c.refused("SEND", "x", "destination:/topic/news")
+	c.refused("SEND", "x", "destination:/topic/closed/x")
+	c.refused("SUBSCRIBE", "", "id:2", "destination:/topic/ann/x")
+	m, code := mqtt5Connect(t, dial(t, p.addrs["mqtt"]), "x", text)
+	if code != 0 {
+		t.Fatalf("code 0x%02x", code)
+	}
+	for topic, want := range map[string]byte{"ann/x": 0x10, "news": 0x87, "closed/x": 0x87, "bob/x": 0x87} {
+		if code := m.publish(topic, "x"); code != want {
+			t.Errorf("%s: code 0x%02x, want 0x%02x", topic, code, want)
+		}
+	}
+	if news, own := m.subscribe("news"), m.subscribe("ann/x"); news > 2 || own != 0x87 {
+		t.Errorf("codes 0x%02x, 0x%02x", news, own)
+	}
+	p.await(t, "rule=closed")
 }
 
 // TestEnumeration tells a client the same, whether it has a name that is there or not.
