@@ -116,6 +116,9 @@ func (r *receipt) refuse(f *fault) {
 	}
 	switch f.code {
 	case codeQuota, codeImplementation, codeUnspecified:
+		if r.qos == 2 && r.p.durable { // it is nowhere: when it comes again it is new
+			r.p.session.Put(idKey(keyIn, r.id), nil)
+		}
 		r.abandon()
 		r.p.c.Close(f)
 	default:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/coretest"
+	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/protocols/mqtt"
 )
 
@@ -220,6 +221,40 @@ func TestRestartQoS1(t *testing.T) {
 		}
 		c.nothing()
 	})
+}
+
+// A QoS 2 publish that was not stored is a new one when it comes again; MQTT 3.1.1 has no other way to say so than to end
+// the connection.
+func TestRefusedComesAgain(t *testing.T) {
+	for _, v := range []byte{4, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &phoenix{disk: coretest.NewDisk(t)}
+			s.start(t)
+			sub := s.client(kept("sub"))
+			sub.subscribe("a", 1)
+			h := kept("c")
+			h.v = v
+			c := s.client(h)
+			s.disk.Fail(engine.ErrFull)
+			c.publish("a", 2, 1, "x")
+			if v == 5 {
+				if p := c.next(); p.first != tPUBREC || p.body[2] != 0x97 {
+					t.Errorf("got %s, want a PUBREC that refuses", p)
+				}
+				c.leave()
+			} else {
+				c.mustEnd(0, core.ErrQueueFull)
+			}
+			s.disk.Fail(nil)
+			c = s.client(h)
+			c.publishFlags(2<<1|8, "a", 1, "x")
+			c.want(tPUBREC, 0, 1)
+			if got := sub.bodies(1); got != "x" {
+				t.Errorf("got %q", got)
+			}
+			synctest.Wait()
+		})
+	}
 }
 
 // Identifiers that were in use when a connection ended do not stay taken for ever.
