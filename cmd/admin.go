@@ -3,6 +3,7 @@ package wyecmd
 import (
 	"log/slog"
 	"net"
+	"net/http"
 
 	"go.uber.org/fx"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/wyemq/wye/plugins/admin"
 	"github.com/wyemq/wye/plugins/console"
 	"github.com/wyemq/wye/plugins/metrics"
+	"github.com/wyemq/wye/plugins/tickets"
 	"github.com/wyemq/wye/transports/tcp"
 	"github.com/wyemq/wye/transports/websocket"
 )
@@ -31,6 +33,7 @@ type adminIn struct {
 	Broker    *core.Broker
 	Mux       *core.Mux
 	Listeners []corefx.Listener
+	Tickets   *tickets.Office
 	Ready     *corefx.Readiness
 	Log       *slog.Logger
 }
@@ -51,6 +54,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	server, err := admin.New(in.Admin, in.Ready.Err, []admin.Route{
 		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
 		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes},
+		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: in.Tickets},
 	}, in.Log)
 	if err != nil {
 		return nil, err

@@ -25,20 +25,30 @@ const usage = `wye is a message broker that speaks STOMP, MQTT and more on one W
 usage: wye [flags] [command]
 
 commands
-  (none), run     run the broker until SIGINT or SIGTERM
-  config print    the effective configuration, each value with its origin
-  config check    say everything that is wrong with the configuration; exit code 1 if anything is
-  config schema   the JSON schema of the configuration file, for editors
-  plugins         the protocols, transports, engines and plugins compiled in
-  pub, sub        send messages to a broker, any broker, and print what it sends: wye pub --help
-  bench           put load on a broker, any broker, and measure it: wye bench --help
-  version         the version of this program
-  help            this text
+  (none), run         run the broker until SIGINT or SIGTERM
+  config print        the effective configuration, each value with its origin
+  config check        say everything that is wrong with the configuration; exit code 1 if anything is
+  config schema       the JSON schema of the configuration file, for editors
+  user add NAME       add a user; the password is asked for, or read from standard input
+  user passwd NAME    give a user another password
+  user list           the users with their groups
+  user rm NAME        take a user out
+  user import FILE    take over users of RabbitMQ (definitions) or Mosquitto (password file)
+  acl test OPERATION DESTINATION
+                      say which rule decides, and how; as in: acl test --user ali publish topic/a/b
+  plugins             the protocols, transports, engines and plugins compiled in
+  pub, sub            send messages to a broker, any broker, and print what it sends: wye pub --help
+  bench               put load on a broker, any broker, and measure it: wye bench --help
+  version             the version of this program
+  help                this text
 
 flags
   --config file     read this YAML file
   --set key=value   set one key, as in --set listeners.mqtt.enabled=false; may be repeated
                     lists are written a,b or [a, b], maps {a: 1}
+  --group name      of user add: a group the user is in; may be repeated
+  --user, --group, --client, --address, --claim name=value
+                    of acl test: who is asked for; a user of the file brings its groups
 
 The environment counts too: WYE_LISTENERS__MQTT__URI sets listeners.mqtt.uri. What is later in this
 list wins: defaults, file, environment, --set.

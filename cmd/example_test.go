@@ -24,7 +24,18 @@ func ExampleRun() {
 	// engines
 	//   disk
 	//   memory
+	// authenticators
+	//   clientcert
+	//   http
+	//   jwt
+	//   tickets
+	//   users
+	// authorizers
+	//   acl
 	// runners
+	//   acl.ACL
 	//   admin.Server
+	//   httpauth.Authenticator
+	//   jwt.Authenticator
 	//   mqtt.Protocol
 }

@@ -72,6 +72,8 @@ var owners = map[string][]string{
 	"github.com/knadh/koanf":       {"core/config"},
 	"github.com/gorilla/websocket": {"transports/websocket"},
 	"github.com/mochi-mqtt/server": {"protocols/mqtt"},
+	"golang.org/x/crypto":          {"plugins/users"},
+	"golang.org/x/term":            {"cmd"},
 }
 
 // mayUse is the same for what others have written. The core uses the standard library alone.

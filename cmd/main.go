@@ -87,6 +87,10 @@ func (p *program) run(ctx context.Context) error {
 		return p.checkConfig()
 	case "config schema":
 		return p.printSchema()
+	case "user add", "user passwd", "user list", "user rm", "user import":
+		return p.user()
+	case "acl test":
+		return p.testACL()
 	default:
 		return p.serve(ctx)
 	}

@@ -147,7 +147,7 @@ func TestRefused(t *testing.T) {
 			1,
 			[]string{"listeners: none is enabled"},
 		},
-		{"an authenticator that is not there", []string{"--set", "auth.authenticators=jwt"}, 1, []string{`auth.authenticators: unknown name "jwt"`}},
+		{"an authenticator that is not there", []string{"--set", "auth.authenticators=ldap"}, 1, []string{`auth.authenticators: unknown name "ldap"`}},
 		{
 			"limits and queues",
 			[]string{"--set", "limits.credit=0", "--set", "queues=[{match: '', max_length: -1, overflow: x}]", "--set", "shutdown_timeout=0s"},
@@ -203,23 +203,6 @@ func TestUnbound(t *testing.T) {
 		t.Fatalf("the address is still taken: %v", err)
 	}
 	again.Close()
-}
-
-// TestWarning is told about listeners that nobody, or everybody, can use.
-func TestWarning(t *testing.T) {
-	for anonymous, want := range map[string]string{
-		"loopback": "only clients on this machine can log in",
-		"true":     "anybody can log in",
-		"false":    "nobody can log in",
-	} {
-		t.Run(anonymous, func(t *testing.T) {
-			p := start(t, []string{"--set", "listeners.stomp.uri=tcp://0.0.0.0:0", "--set", "auth.anonymous=" + anonymous})
-			log := strings.Join(p.lines, "\n")
-			if n := strings.Count(log, "level=WARN"); n != 1 || !strings.Contains(log, want) || !strings.Contains(log, "listener=stomp") {
-				t.Errorf("%d warnings in\n%s", n, log)
-			}
-		})
-	}
 }
 
 // TestCancelledStart ends a program that was told to stop before it had started.

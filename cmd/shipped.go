@@ -17,7 +17,7 @@ import (
 // defaults are what runs when nothing is configured.
 func defaults() corefx.Defaults {
 	return corefx.Defaults{
-		Engine: "disk",
+		Engine: "disk", Authenticators: authenticators(),
 		Listeners: map[string]string{
 			"websocket.uri":   "ws://127.0.0.1:61614",
 			"stomp.uri":       "tcp://127.0.0.1:61613",
@@ -38,7 +38,7 @@ func shipped() fx.Option {
 		corefx.Transport(tcp.DefaultConfig, tcp.New, "tcp", "tls"),
 		corefx.Config("protocols.stomp", stomp.DefaultConfig), corefx.Protocol(stomp.New),
 		corefx.Config("protocols.mqtt", mqtt.DefaultConfig), corefx.Protocol(mqtt.New),
-		adminServer(),
+		auth(), adminServer(),
 	)
 }
 

@@ -1,6 +1,11 @@
 package core
 
-import "context"
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+)
 
 // Principal is who a client is.
 type Principal struct {
@@ -10,8 +15,14 @@ type Principal struct {
 	Groups []string
 	// ClientID as the client gave it, or as the broker made it.
 	ClientID string
-	// VHost the session lives in.
+	// VHost the session lives in. An Authenticator that sets it binds the client to that one.
 	VHost string
+	// Remote is the client's address; the zero Addr when there is none. The broker sets it.
+	Remote netip.Addr
+	// Claims are what the credentials say beside; nil: nothing.
+	Claims *Claims
+	// Expires is when the credentials end, and the session with them; zero: never.
+	Expires time.Time
 }
 
 // Authenticator decides who a client is. In configured order, the first that does not return
@@ -35,16 +46,37 @@ func (f AuthenticatorFunc) Authenticate(ctx context.Context, l *Login) (Principa
 	return f(ctx, l)
 }
 
+// Enabler is an optional interface of an [Authenticator] that may be compiled in and know nobody, because
+// nothing is configured for it. Without it an Authenticator counts as enabled.
+type Enabler interface {
+	// Enabled reports whether anybody could be let in. It may change while the broker runs.
+	Enabled() bool
+}
+
+// Guarded reports whether one of as knows anybody: then there are users, and who is none is a stranger.
+func Guarded(as []Authenticator) bool {
+	return slices.ContainsFunc(as, func(a Authenticator) bool {
+		e, ok := a.(Enabler)
+		return !ok || e.Enabled()
+	})
+}
+
 // Op is an operation that is authorized or intercepted.
 type Op uint8
 
-// The operations.
+// The operations. Those after OpDisconnect are authorized only: an Interceptor of OpPublish sees what is retained, one of
+// OpSubscribe every subscription.
 const (
-	OpConnect Op = iota + 1
-	OpPublish
-	OpSubscribe
-	OpDeliver
-	OpDisconnect
+	OpConnect    Op = iota + 1 // to log in with a client id: "client/<id>"
+	OpPublish                  // to send to a destination
+	OpSubscribe                // to a topic filter
+	OpDeliver                  // a message to a subscription; never authorized
+	OpDisconnect               // the end of a session; never authorized
+	OpConsume                  // to take messages from a queue, or to join a group: "group/<name>"
+	OpBrowse                   // to look at a queue
+	OpCreate                   // a queue that is not there yet, by sending to it or consuming it
+	OpDelete                   // the queue of a group
+	OpRetain                   // to set or clear the retained message of a topic
 )
 
 // String returns the name used in configuration and logs.
@@ -60,17 +92,35 @@ func (o Op) String() string {
 		return "deliver"
 	case OpDisconnect:
 		return "disconnect"
+	case OpConsume:
+		return "consume"
+	case OpBrowse:
+		return "browse"
+	case OpCreate:
+		return "create"
+	case OpDelete:
+		return "delete"
+	case OpRetain:
+		return "retain"
 	default:
 		return "unknown"
 	}
 }
 
 // Authorizer decides what a principal may do; all must agree. It runs for every publish and
-// subscribe, so it does no I/O. dest is a destination, or a filter for OpSubscribe. The error
-// wraps ErrDenied and names the rule.
+// subscribe, so it does no I/O. dest is a destination, or a filter for OpSubscribe; for a client id and the
+// name of a group it is what the operation says, escaped as [url.PathEscape] does. What a session made for
+// itself alone, as its temporary queues, is not asked for. The error wraps ErrDenied and names the rule.
 type Authorizer interface {
 	Name() string
 	Authorize(ctx context.Context, p *Principal, op Op, dest string) error
+}
+
+// Changer is an optional interface of an [Authorizer] whose answers may change while the broker runs.
+type Changer interface {
+	// OnChange is called once, before anything is asked. fn is to be called after each change, not from Authorize: it ends
+	// the subscriptions that are not allowed any more.
+	OnChange(fn func())
 }
 
 // Interceptor wraps operations, as HTTP middleware does. Operations not in Ops cost nothing.

@@ -25,6 +25,12 @@ type Options struct {
 	Authenticators []Authenticator
 	Authorizers    []Authorizer
 	Interceptors   []Interceptor
+	// Credentials says where those of a client are looked for, in order: the first place that has some is the only one that
+	// counts. Nil: DefaultCredentials. Cookie is the name of the cookie that holds a token; empty: none is looked at.
+	Credentials []string
+	Cookie      string
+	// DisconnectDenied ends a session that was refused a publish or a subscription; else it is told, and goes on.
+	DisconnectDenied bool
 	// Anonymous says who may log in without credentials when no Authenticator decides. Empty: loopback.
 	Anonymous Anonymous
 	// Limits bound what clients may use. The zero value means DefaultLimits.
@@ -49,6 +55,7 @@ type Broker struct {
 	nonce    [8]byte // makes message ids unique over restarts
 	seq      atomic.Uint64
 	sessions atomic.Uint64 // there ever were
+	changes  atomic.Uint64 // of what authorizers answer
 	policy   outbox.Config[Delivery]
 	chains   map[Op]chain
 	stats    stats
@@ -88,6 +95,12 @@ func NewBroker(o Options) (*Broker, error) {
 	default:
 		return nil, fmt.Errorf("broker: anonymous must be loopback, false or true, is %q", string(o.Anonymous))
 	}
+	if o.Credentials == nil {
+		o.Credentials = DefaultCredentials()
+	}
+	if err := checkCredentials(o.Credentials); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
 	policy, _ := outbox.ParsePolicy(o.Limits.OutboxOverflow)
 	b := &Broker{
 		o: o, log: o.Log, started: time.Now(),
@@ -102,6 +115,14 @@ func NewBroker(o Options) (*Broker, error) {
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.stats.init()
+	for _, a := range o.Authorizers {
+		if c, ok := a.(Changer); ok {
+			c.OnChange(func() {
+				b.changes.Add(1) // first: a subscription that is beginning is looked at again
+				b.background(func() { b.Reauthorize(b.ctx) })
+			})
+		}
+	}
 	b.eng, b.spread = o.Engine, o.Engine.Commit
 	if b.durable = o.Engine.Caps().Durable; b.durable {
 		both := tandem.New(o.Engine, memory.New())

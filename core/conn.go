@@ -61,8 +61,13 @@ type ConnInfo struct {
 	Path string
 	// Local and Remote are the addresses; behind a trusted proxy Remote is the client's.
 	Local, Remote net.Addr
+	// Forwarded says that the request came by way of a proxy, so that a loopback Remote is not known to be the client's.
+	Forwarded bool
 	// TLS is nil on a plain connection.
 	TLS *tls.ConnectionState
+	// Bearer is the token of a subprotocol "bearer.<token>" that was offered beside that of a protocol, Ticket the
+	// parameter "ticket" of the URL. Both are secrets.
+	Bearer, Ticket string
 	// Header holds what an Authenticator may need of the HTTP request: Authorization, Cookie,
 	// Origin, User-Agent. Nil on plain TCP.
 	Header http.Header
@@ -70,8 +75,9 @@ type ConnInfo struct {
 	Stream bool
 }
 
-// Loopback reports whether the connection was accepted on a loopback address and comes from one.
-func (i *ConnInfo) Loopback() bool { return loopback(i.Local) && loopback(i.Remote) }
+// Loopback reports whether the connection was accepted on a loopback address and comes from one. A client of a proxy on this
+// machine does not, as far as can be seen.
+func (i *ConnInfo) Loopback() bool { return !i.Forwarded && loopback(i.Local) && loopback(i.Remote) }
 
 func loopback(a net.Addr) bool {
 	switch a := a.(type) {

@@ -24,8 +24,10 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		return nil, err
 	}
 	v := b.vhost(defaultVHost)
-	p.VHost = v.name
-	p.ClientID = l.ClientID
+	if p.VHost != "" && p.VHost != v.name {
+		return nil, fmt.Errorf("user %q is of virtual host %q, which is not served: %w", p.Name, p.VHost, ErrLogin)
+	}
+	p.VHost, p.ClientID, p.Remote = v.name, l.ClientID, remoteOf(l.Conn)
 	if p.ClientID == "" {
 		p.ClientID = "wye-" + rand.Text()
 	}
@@ -38,6 +40,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		subs:     make(map[string]*attachment), held: make(map[uint64]held),
 		gone: make(chan struct{}),
 	}
+	s.who.Store(&s.principal)
 	s.writer = writer{s: s, stopped: make(chan struct{})}
 	s.writer.start = s.writer.run
 	s.number = b.sessions.Add(1)
@@ -45,41 +48,40 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if l.Credit > 0 {
 		s.window = queue.NewWindow(l.Credit)
 	}
+	if err := s.Authorize(ctx, OpConnect, clientName(p.ClientID)); err != nil {
+		return nil, err
+	}
 	err = b.intercept(ctx, &Call{Op: OpConnect, Principal: &s.principal}, lastDoesNothing)
 	if err != nil {
 		return nil, err
 	}
 	if l.Will != nil {
-		if err := s.admit(ctx, l.Will); err != nil { // it is the client's, and authorized now
+		if err := s.admit(ctx, l.Will, nil); err != nil { // it is the client's, and authorized now
 			return nil, fmt.Errorf("will: %w", err)
 		}
 	}
 	if err := b.register(ctx, s); err != nil {
 		return nil, err
 	}
-	s.claimState(&l)
+	if err := s.claimState(&l); err != nil {
+		b.offline(s)
+		s.counters.sessions.Add(-1)
+		close(s.gone)
+		return nil, err
+	}
+	s.expire()
 	return s, nil
 }
 
 // authenticate asks who the client is.
 func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) {
-	for _, a := range b.o.Authenticators {
-		p, err := a.Authenticate(ctx, l)
-		if err == nil {
-			return p, nil
-		}
-		if errors.Is(err, ErrSkip) {
-			continue
-		}
-		if !errors.Is(err, ErrLogin) {
-			err = fmt.Errorf("%w: %w", ErrLogin, err)
-		}
-		return Principal{}, fmt.Errorf("authenticator %s: %w", a.Name(), err)
+	if err := b.gather(l); err != nil {
+		return Principal{}, err
 	}
-	named := l.User != "" || l.Token != ""
+	if p, err := b.ask(ctx, l); !errors.Is(err, ErrSkip) {
+		return p, err
+	}
 	switch {
-	case named && len(b.o.Authenticators) > 0:
-		return Principal{}, fmt.Errorf("nobody knows user %q: %w", l.User, ErrLogin)
 	case b.o.Anonymous == AnonymousAlways:
 		return Principal{}, nil
 	case b.o.Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
@@ -89,6 +91,54 @@ func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) 
 	default:
 		return Principal{}, fmt.Errorf("anonymous clients are not served (auth.anonymous): %w", ErrLogin)
 	}
+}
+
+// ask asks the authenticators about the credentials in l. ErrSkip: there are none, or nobody who could know any.
+func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
+	for _, a := range b.o.Authenticators {
+		p, err := a.Authenticate(ctx, l)
+		if err == nil {
+			b.log.Debug("login", "user", p.Name, "client", l.ClientID, "authenticator", a.Name(), "credentials", l.Source)
+			return p, nil
+		}
+		if errors.Is(err, ErrSkip) {
+			continue
+		}
+		if !errors.Is(err, ErrLogin) {
+			err = fmt.Errorf("%w: %w", ErrLogin, err)
+		}
+		return Principal{}, b.refuse(l, a.Name(), err)
+	}
+	if l.Source != "" && Guarded(b.o.Authenticators) {
+		return Principal{}, b.refuse(l, "", fmt.Errorf("no authenticator knows them: %w", ErrLogin))
+	}
+	return Principal{}, ErrSkip
+}
+
+// refusal is all that a client is told of why its credentials are not accepted, so that nobody finds out which names
+// there are.
+type refusal struct {
+	source string
+	err    error
+}
+
+func (r *refusal) Error() string {
+	reason := ErrLogin
+	_ = errors.As(r.err, &reason)
+	if r.source == "" {
+		return reason.Error()
+	}
+	return "credentials from " + r.source + ": " + reason.Error()
+}
+
+// Unwrap keeps the reason.
+func (r *refusal) Unwrap() error { return r.err }
+
+// refuse tells the operator why.
+func (b *Broker) refuse(l *Login, authenticator string, err error) error {
+	b.log.Info("login refused", "user", l.User, "client", l.ClientID, "remote", remoteOf(l.Conn),
+		"authenticator", authenticator, "credentials", l.Source, "error", err)
+	return &refusal{l.Source, err}
 }
 
 // register makes s the session of its client id, after the one before it has gone.
@@ -108,6 +158,9 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 			return nil
 		}
 		b.mu.Unlock()
+		if owner := old.principal.Name; owner != "" && owner != s.principal.Name {
+			return fmt.Errorf("client id %q is another user's: %w", s.principal.ClientID, ErrDenied)
+		}
 		old.end(ErrTakenOver)
 		gone, err := old.wait(ctx)
 		if err != nil {
@@ -147,26 +200,32 @@ func (b *Broker) offline(s *Session) {
 	}
 }
 
-// claimState finds what an earlier session left, or begins anew.
-func (s *Session) claimState(l *Login) {
+// claimState finds what an earlier session left, or begins anew. What another user has left is neither taken nor
+// thrown away; that of a client without a name is nobody's, and goes.
+func (s *Session) claimState(l *Login) error {
 	expiry := min(l.Expiry, s.b.o.Limits.SessionExpiry)
 	s.v.mu.Lock()
 	old := s.v.kept[s.principal.ClientID]
+	if old != nil && old.user != "" && old.user != s.principal.Name {
+		s.v.mu.Unlock()
+		return fmt.Errorf("the session of client id %q is another user's: %w", s.principal.ClientID, ErrDenied)
+	}
 	delete(s.v.kept, s.principal.ClientID)
 	s.v.mu.Unlock()
-	if old != nil && !l.CleanStart {
+	if old != nil && !l.CleanStart && old.user == s.principal.Name {
 		if subs, ok := old.begin(s, l, expiry); ok {
 			s.resumed, s.wasKept = subs, true
 			s.hold(old)
-			return
+			return nil
 		}
 	}
 	if old != nil {
 		old.end()
 	}
-	st := newState(s.v, s.principal.ClientID)
+	st := newState(s.v, s.principal.ClientID, s.principal.Name)
 	_, _ = st.begin(s, l, expiry)
 	s.hold(st)
+	return nil
 }
 
 // hold makes st the session's.

@@ -224,7 +224,7 @@ func TestAuthorizers(t *testing.T) {
 		return nil
 	}
 	inMemory(t, func(t *testing.T, w *world) {
-		ann := coretest.Connect(t, w.b, core.Login{User: "ann", Password: "x"})
+		ann := coretest.Connect(t, w.b, core.Login{User: "ann", Password: "x", ClientID: "a/b"})
 		w.sub(ann, "topic/a/+")
 		w.pub(ann, "topic/a/1", "1")
 		if _, err := w.send(ann, "topic/no", "x"); !errors.Is(err, core.ErrDenied) {
@@ -236,7 +236,7 @@ func TestAuthorizers(t *testing.T) {
 		if err := ann.Authorize(w.ctx, core.OpPublish, "topic/no"); !errors.Is(err, core.ErrDenied) {
 			t.Errorf("authorize: %v", err)
 		}
-		want := "[ann subscribe topic/a/+ ann publish topic/a/1 ann publish topic/no ann subscribe topic/secret/# ann publish topic/no]"
+		want := "[ann connect client/a%2Fb ann subscribe topic/a/+ ann publish topic/a/1 ann publish topic/no ann subscribe topic/secret/# ann publish topic/no]"
 		if got := fmt.Sprint(asked); got != want {
 			t.Errorf("the authorizer was asked %s, want %s", got, want)
 		}

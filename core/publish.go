@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -27,26 +28,32 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if err := s.admit(ctx, m); err != nil {
-		return err
+	if strings.HasPrefix(m.Destination, authTopics) {
+		return s.publishToBroker(ctx, m, done)
+	}
+	if err := s.admit(ctx, m, queue); err != nil {
+		return s.denied(err)
 	}
 	if s.b.chains[OpPublish] == nil {
 		return s.publish(ctx, m, queue, done)
 	}
-	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: &s.principal, Message: m}, func(ctx context.Context, c *Call) error {
+	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(ctx context.Context, c *Call) error {
 		return s.publish(ctx, c.Message, queue, done)
 	})
 }
 
 // admit checks m and makes it the session's.
-func (s *Session) admit(ctx context.Context, m *Message) error {
+func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) error {
 	if err := destination.Check(m.Destination); err != nil {
 		return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
 	}
 	if m.TextBody && !utf8.Valid(m.Body) {
 		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
 	}
-	if err := s.Authorize(ctx, OpPublish, m.Destination); err != nil {
+	if strings.HasPrefix(m.Destination, authTopics) {
+		return fmt.Errorf("%s is the broker's own: %w", m.Destination, ErrDenied)
+	}
+	if err := s.mayPublish(ctx, m, declared); err != nil {
 		return err
 	}
 	if m.Retain && len(m.Body) > 0 {
@@ -149,7 +156,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	}
 	sends, err := s.admitAll(ctx, tx.Sends)
 	if err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return s.denied(fmt.Errorf("commit: %w", err))
 	}
 	stored := func() {}
 	if slices.ContainsFunc(sends, func(m *Message) bool { return m.Retain }) {
@@ -193,7 +200,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 // admitAll admits the sends of a transaction and runs the interceptors over them.
 func (s *Session) admitAll(ctx context.Context, ms []*Message) ([]*Message, error) {
 	for _, m := range ms {
-		if err := s.admit(ctx, m); err != nil {
+		if err := s.admit(ctx, m, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -202,7 +209,7 @@ func (s *Session) admitAll(ctx context.Context, ms []*Message) ([]*Message, erro
 	}
 	sends := make([]*Message, 0, len(ms))
 	for _, m := range ms {
-		err := s.b.intercept(ctx, &Call{Op: OpPublish, Principal: &s.principal, Message: m}, func(_ context.Context, c *Call) error {
+		err := s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(_ context.Context, c *Call) error {
 			sends = append(sends, c.Message)
 			return nil
 		})

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -537,4 +538,26 @@ func TestRestartGroupThatBecomesDurable(t *testing.T) {
 		}
 		w.want(b, "6")
 	})
+}
+
+// A session that is kept is still its user's.
+func TestRestartOwner(t *testing.T) {
+	inBoth(t, func(t *testing.T, w *reborn, again func(time.Duration)) {
+		login := func(user string) core.Login {
+			return core.Login{User: user, Password: user, ClientID: "phone", Expiry: time.Hour}
+		}
+		c := coretest.Connect(t, w.b, login("ann"))
+		w.sub(c, "topic/a", durable)
+		w.pub(coretest.Connect(t, w.b, core.Login{User: "bob", Password: "bob"}), "topic/a", "1")
+		again(time.Minute)
+		if _, err := coretest.TryConnect(t, w.b, login("bob")); !errors.Is(err, core.ErrDenied) {
+			t.Errorf("taken over: %v", err)
+		}
+		back := coretest.Connect(t, w.b, login("ann"))
+		if _, ok := back.Resumed(); !ok {
+			t.Fatal("the session has gone")
+		}
+		w.sub(back, "topic/a", durable)
+		w.want(back, "1")
+	}, coretest.Users(map[string]string{"ann": "ann", "bob": "bob"}))
 }

@@ -114,7 +114,7 @@ func (b *Broker) restoreSessions() ([]*state, error) {
 		if err != nil {
 			return err
 		}
-		st := newState(v, client)
+		st := newState(v, client, "")
 		st.stored, st.whole = true, true
 		if err := st.decode(value); err != nil {
 			return err

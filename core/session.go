@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +23,8 @@ type Session struct {
 	v         *vhost
 	st        *state
 	conn      Conn
-	principal Principal
+	principal Principal                 // as it was at the login: name, client id and virtual host stay
+	who       atomic.Pointer[Principal] // as it is now
 	deliver   DeliverFunc
 	resumed   []Subscription
 	wasKept   bool
@@ -42,6 +42,7 @@ type Session struct {
 	nextTag uint64
 	temp    string // token of temporary destinations, made on first use
 	err     error
+	expiry  *time.Timer // of the credentials; nil: they do not end
 	closed  atomic.Bool
 
 	changing sync.Mutex // held while a subscription begins or ends
@@ -61,8 +62,8 @@ type held struct {
 // ID returns the client id, made up by the broker if the client gave none.
 func (s *Session) ID() string { return s.principal.ClientID }
 
-// Principal returns who the client is. The result is read-only.
-func (s *Session) Principal() *Principal { return &s.principal }
+// Principal returns who the client is. The result is read-only, and another one after Refresh.
+func (s *Session) Principal() *Principal { return s.who.Load() }
 
 // Resumed lists the subscriptions of an earlier session with this client id which was found;
 // ok is false when none was. Each queue among them waits, complete, until Subscribe is called with
@@ -83,16 +84,6 @@ func (s *Session) Temp(name string) string {
 		}
 	}
 	return "temp/" + s.temp + "/" + name
-}
-
-// Authorize asks whether the client may do op on dest, without doing it.
-func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
-	for _, a := range s.b.o.Authorizers {
-		if err := a.Authorize(ctx, &s.principal, op, dest); err != nil {
-			return fmt.Errorf("%s %s: %w", op, dest, err)
-		}
-	}
-	return nil
 }
 
 // SetExpiry changes how long the session outlives its connection (MQTT 5, DISCONNECT).
@@ -133,6 +124,9 @@ func (s *Session) Close() error {
 		defer s.changing.Unlock()
 		s.mu.Lock()
 		subs, temp, err := s.subs, s.temp, s.err
+		if s.expiry != nil {
+			s.expiry.Stop()
+		}
 		s.subs, s.held = nil, nil
 		s.mu.Unlock()
 		for _, a := range subs {
@@ -163,7 +157,7 @@ func (s *Session) disconnected(err error) {
 			s.panicked(r)
 		}
 	}()
-	_ = s.b.intercept(s.b.ctx, &Call{Op: OpDisconnect, Principal: &s.principal, Err: err}, lastDoesNothing)
+	_ = s.b.intercept(s.b.ctx, &Call{Op: OpDisconnect, Principal: s.Principal(), Err: err}, lastDoesNothing)
 }
 
 // leave leaves the state behind, once.

@@ -18,6 +18,7 @@ const forever = 136 * 365 * 24 * time.Hour
 type state struct {
 	v      *vhost
 	client string
+	user   string // whose it is; empty: nobody's
 
 	// saving is held from the moment when it is decided what to tell the engine until the engine is told, so that it
 	// hears everything in order. It is taken before mu.
@@ -48,7 +49,7 @@ type value struct {
 }
 
 // newState returns the state of a new session.
-func newState(v *vhost, client string) *state { return &state{v: v, client: client} }
+func newState(v *vhost, client, user string) *state { return &state{v: v, client: client, user: user} }
 
 // away reports whether the state waits for its client.
 func (st *state) away() bool {

@@ -30,7 +30,7 @@ func opened(what string, b []byte) (pack.Reader, error) {
 
 // encode returns the form of a session that is kept.
 func (st *state) encode() []byte {
-	b := pack.Int([]byte{storedVersion}, int64(st.expiry))
+	b := pack.Int(pack.String([]byte{storedVersion}, st.user), int64(st.expiry))
 	b = pack.Time(b, st.left)
 	if st.will == nil {
 		return pack.Bool(b, false)
@@ -45,7 +45,7 @@ func (st *state) decode(b []byte) error {
 	if err != nil {
 		return err
 	}
-	st.expiry, st.left = time.Duration(r.Int()), r.Time()
+	st.user, st.expiry, st.left = r.String(), time.Duration(r.Int()), r.Time()
 	if r.Bool() {
 		st.willDelay = time.Duration(r.Int())
 		if st.will, err = decodeMessage(&r); err != nil {

@@ -26,12 +26,17 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err := destination.CheckFilter(sub.Filter); err != nil {
 		return fmt.Errorf("subscribe: %w: %w", ErrInvalid, err)
 	}
-	if err := s.Authorize(ctx, OpSubscribe, sub.Filter); err != nil {
-		return err
+	who, changes := s.Principal(), s.b.changes.Load()
+	if err := s.maySubscribe(ctx, sub); err != nil {
+		return s.denied(err)
 	}
-	return s.b.intercept(ctx, &Call{Op: OpSubscribe, Principal: &s.principal, Subscription: sub}, func(ctx context.Context, c *Call) error {
+	err := s.b.intercept(ctx, &Call{Op: OpSubscribe, Principal: who, Subscription: sub}, func(ctx context.Context, c *Call) error {
 		return s.subscribe(ctx, c.Subscription)
 	})
+	if err == nil && (s.Principal() != who || s.b.changes.Load() != changes) {
+		s.recheck(ctx) // who looked for what is not allowed any more may not have seen it yet
+	}
+	return err
 }
 
 func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
@@ -273,12 +278,6 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	}
 }
 
-func (s *Session) owns(temp string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.temp != "" && strings.HasPrefix(temp, "temp/"+s.temp+"/")
-}
-
 // Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
 // stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
 // no such subscription. No delivery for it starts after it returned; some may be under way.
@@ -308,8 +307,11 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 }
 
 // DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, those included that are away and
-// whose session is kept; ErrNotFound when there is none.
+// whose session is kept; ErrNotFound when there is none, ErrDenied for who may not read the filter or delete the group.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
+	if err := s.mayDelete(ctx, group, filter); err != nil {
+		return err
+	}
 	bq := s.v.find(s.v.groupLog(group, filter))
 	if bq == nil {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrNotFound)

@@ -154,8 +154,11 @@ type Login struct {
 	ClientID string
 	// CleanStart throws away what was kept of an earlier session.
 	CleanStart bool
-	// User, Password and Token are the credentials, as far as given.
-	User, Password, Token string
+	// User, Password and Token are the credentials, as far as given. When the client gave none in the protocol, the broker
+	// takes them, or a Ticket, from what the connection brought: see Options.Credentials.
+	User, Password, Token, Ticket string
+	// Source is where the credentials come from, as in Options.Credentials; empty: there are none. The broker sets it.
+	Source string
 	// Conn is closed with the reason when the broker ends the session.
 	Conn Conn
 	// Expiry is how long the session is kept after its connection ended; 0: not at all.

@@ -259,9 +259,7 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 	if dest == "" || dest == noDLQ {
 		return nil
 	}
-	if !strings.Contains(dest, "/") {
-		dest = "queue/" + dest
-	}
+	dest = deadLetterDest(dest)
 	dlq, err := v.namedQueue(v.b.ctx, dest, nil)
 	if err != nil || dlq == bq {
 		v.b.log.Error("message without a dead letter queue", "queue", bq.name, "dead_letter", dest, "error", err)

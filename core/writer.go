@@ -184,7 +184,7 @@ func (s *Session) fresh(ds []Delivery) []Delivery {
 func (s *Session) intercepted(ds []Delivery) []Delivery {
 	kept := ds[:0]
 	for _, d := range ds {
-		call := &Call{Op: OpDeliver, Principal: &s.principal, Message: d.Message, Subscription: d.Sub}
+		call := &Call{Op: OpDeliver, Principal: s.Principal(), Message: d.Message, Subscription: d.Sub}
 		err := s.b.intercept(s.b.ctx, call, func(_ context.Context, c *Call) error {
 			d.Message = c.Message
 			kept = append(kept, d)

@@ -58,5 +58,5 @@ func Example() {
 	}
 	// Output:
 	// the word is [redacted]
-	// authenticator door: login refused
+	// credentials from connect: login refused
 }

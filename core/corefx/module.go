@@ -21,6 +21,9 @@ type Defaults struct {
 	Listeners map[string]string
 	// Engine is the kind.
 	Engine string
+	// Authenticators is the order in which they are asked when the configuration gives none. It may name some that are not
+	// compiled in.
+	Authenticators []string
 }
 
 // Input is what a program gives the graph. It supplies exactly one.
@@ -122,12 +125,12 @@ type brokerIn struct {
 func newBroker(in brokerIn) (*core.Broker, error) {
 	auth := config.Get[AuthSettings](in.Config, keyAuth)
 	o := core.Options{
-		Engine: in.Engine, Anonymous: auth.Anonymous, Version: in.Input.Version, Log: in.Log,
+		Engine: in.Engine, Anonymous: auth.Anonymous, Credentials: auth.Credentials, Cookie: auth.Cookie, DisconnectDenied: auth.OnDenied == onDisconnect, Version: in.Input.Version, Log: in.Log,
 		Limits: config.Get[core.Limits](in.Config, keyLimits),
 		Queues: config.Get[QueueSettings](in.Config, keyQueues),
 	}
 	var errs [3]error
-	o.Authenticators, errs[0] = inOrder("auth.authenticators", auth.Authenticators, in.Authenticators)
+	o.Authenticators, errs[0] = inOrder("auth.authenticators", given(auth.Authenticators, in.Input.Authenticators, in.Authenticators), in.Authenticators)
 	o.Authorizers, errs[1] = inOrder("auth.authorizers", auth.Authorizers, in.Authorizers)
 	o.Interceptors, errs[2] = inOrder(keyInterceptors, config.Get[[]string](in.Config, keyInterceptors), in.Interceptors)
 	if err := errors.Join(errs[:]...); err != nil {

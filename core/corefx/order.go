@@ -50,6 +50,25 @@ func inOrder[T named](key string, names []string, items []T) ([]T, error) {
 	return ordered, errors.Join(errs...)
 }
 
+// given is the order of the configuration or, if it has none, that of defaults. A plugin that they do not know comes last,
+// if it is the only one: between two somebody has to choose.
+func given[T named](names, defaults []string, items []T) []string {
+	if len(names) > 0 || len(defaults) == 0 {
+		return names
+	}
+	have := sortedNames(items)
+	for _, name := range defaults {
+		if slices.Contains(have, name) {
+			names = append(names, name)
+		}
+	}
+	strange := slices.DeleteFunc(have, func(name string) bool { return slices.Contains(names, name) })
+	if len(strange) == 1 {
+		names = append(names, strange...)
+	}
+	return names
+}
+
 // hint says what there is.
 func hint(name string, known []string) string {
 	if near := config.Nearest(name, known); near != "" {

@@ -27,7 +27,10 @@ type gate struct {
 
 func (g gate) Name() string { return g.name }
 
-func (g gate) Authorize(context.Context, *core.Principal, core.Op, string) error {
+func (g gate) Authorize(_ context.Context, _ *core.Principal, op core.Op, _ string) error {
+	if op != core.OpPublish {
+		return nil
+	}
 	g.trace.names = append(g.trace.names, g.name)
 	return nil
 }
@@ -128,5 +131,53 @@ func TestNamesakes(t *testing.T) {
 	_, err := graph([]string{"auth.authorizers=a"}, authorizer("a", tr), authorizer("a", tr))
 	if err == nil || !strings.Contains(err.Error(), `two plugins are called "a"`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestDefaultOrder is that of the program, for what it knows; one plugin more comes last, two have to be given an order.
+func TestDefaultOrder(t *testing.T) {
+	first := func(set []string, names ...string) (string, error) {
+		var b *core.Broker
+		opts := []fx.Option{
+			fx.NopLogger, corefx.Module(),
+			corefx.Engine("memory", func() struct{} { return struct{}{} },
+				func(struct{}, *slog.Logger) (*memory.Engine, error) { return memory.New(), nil }),
+			fx.Supply(corefx.Input{
+				Defaults: corefx.Defaults{Engine: "memory", Authenticators: []string{"c", "gone", "a", "b"}}, Sources: config.Sources{Set: set}, Log: io.Discard,
+			}),
+			fx.Populate(&b),
+		}
+		for _, name := range names {
+			opts = append(opts, corefx.Authenticator(func() gate { return gate{name, nil} }))
+		}
+		if err := fx.New(opts...).Err(); err != nil {
+			return "", dig.RootCause(err)
+		}
+		s, err := b.Connect(t.Context(), core.Login{}, nil)
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = b.Close(t.Context()) }()
+		defer func() { _ = s.Close() }()
+		return s.Principal().Name, nil
+	}
+	for _, c := range []struct {
+		set   []string
+		names []string
+		want  string
+		err   string
+	}{
+		{nil, []string{"a", "b", "c"}, "c", ""},
+		{nil, []string{"b", "a"}, "a", ""},
+		{nil, []string{"strange", "b"}, "b", ""},
+		{nil, []string{"strange"}, "strange", ""},
+		{nil, []string{"strange", "stranger", "b"}, "", `"strange" is missing`},
+		{[]string{"auth.authenticators=strange,b"}, []string{"strange", "b"}, "strange", ""},
+		{[]string{"auth.authenticators=b"}, []string{"strange", "b"}, "", `"strange" is missing`},
+	} {
+		got, err := first(c.set, c.names...)
+		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%v of %v: %q, %v", c.set, c.names, got, err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,7 +52,7 @@ type Server struct {
 	ready     *Readiness
 	log       *slog.Logger
 	anonymous core.Anonymous
-	closed    bool // to clients elsewhere, unless anonymous
+	users     []core.Authenticator
 	timeout   time.Duration
 	failed    chan error // holds the first failure after the start
 
@@ -79,7 +80,7 @@ func newServer(in serverIn) (*Server, error) {
 	return &Server{
 		broker: in.Broker, runners: in.Runners, listeners: in.Listeners, ready: in.Ready, log: in.Log,
 		anonymous: config.Get[AuthSettings](in.Config, keyAuth).Anonymous,
-		closed:    len(in.Authenticators) == 0,
+		users:     in.Authenticators,
 		timeout:   config.Get[time.Duration](in.Config, keyShutdown),
 		failed:    make(chan error, 1),
 	}, nil
@@ -173,7 +174,9 @@ func (s *Server) listen(start, run context.Context) error {
 			continue
 		}
 		addrs[i] = addr
+		errs = append(errs, s.check(l, addr))
 	}
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	if len(errs) > 0 {
 		s.stopListeners() // so that Serve lets the address go at once
 	}
@@ -189,27 +192,29 @@ func (s *Server) listen(start, run context.Context) error {
 		if len(errs) == 0 {
 			s.log.Info("listening", "listener", l.Transport.Name(), "address", l.Scheme+"://"+addrs[i].String(),
 				"protocols", strings.Join(l.Mux.Names(), ","))
-			s.warn(l, addrs[i])
+			if s.anonymous == core.AnonymousAlways && reachable(addrs[i]) && !core.Guarded(s.users) {
+				s.log.Warn("anybody can log in: auth.anonymous is true", "listener", l.Transport.Name(), "address", addrs[i].String())
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// warn tells of a listener that others can reach and that lets in nobody, or everybody.
-func (s *Server) warn(l Listener, addr net.Addr) {
-	if a, ok := addr.(*net.TCPAddr); !ok || a.IP.IsLoopback() || !s.closed {
-		return
+// check refuses a listener that others can reach while there is nobody who could log in from there: either it is a
+// mistake, or it has to be said who may.
+func (s *Server) check(l Listener, addr net.Addr) error {
+	if !reachable(addr) || s.anonymous == core.AnonymousAlways || core.Guarded(s.users) {
+		return nil
 	}
-	switch s.anonymous {
-	case core.AnonymousLoopback:
-		s.log.Warn("only clients on this machine can log in: there are no users, and auth.anonymous is loopback",
-			"listener", l.Transport.Name(), "address", addr.String())
-	case core.AnonymousAlways:
-		s.log.Warn("anybody can log in: auth.anonymous is true", "listener", l.Transport.Name(), "address", addr.String())
-	case core.AnonymousNever:
-		s.log.Warn("nobody can log in: there are no users, and auth.anonymous is false",
-			"listener", l.Transport.Name(), "address", addr.String())
-	}
+	return fmt.Errorf("%s: %s://%s can be reached from other machines, and nobody could log in from there: add a user "+
+		"(wye user add NAME), configure another authenticator below auth, or let anybody in with auth.anonymous: true; "+
+		"for this machine alone use a loopback address such as 127.0.0.1", l.Key, l.Scheme, addr)
+}
+
+// reachable reports whether other machines may reach an address.
+func reachable(addr net.Addr) bool {
+	a, ok := addr.(*net.TCPAddr)
+	return ok && !a.IP.IsLoopback()
 }
 
 // stop ends everything in order: accepting, connections, runners, sessions, engine. Every step is taken

@@ -35,9 +35,17 @@ type EngineSettings struct {
 type AuthSettings struct {
 	// Anonymous says who may log in without credentials when no authenticator decides.
 	Anonymous core.Anonymous `koanf:"anonymous" enum:"loopback,false,true"`
-	// Authenticators and Authorizers are the order in which those compiled in are asked.
+	// OnDenied says what becomes of a client that was refused a publish or a subscription: refuse tells it, disconnect ends
+	// its connection as well.
+	OnDenied string `koanf:"on_denied" enum:"refuse,disconnect"`
+	// Authenticators and Authorizers are the order in which those compiled in are asked. Empty: that of [Defaults], and what
+	// it does not name at the end, if that is one.
 	Authenticators []string `koanf:"authenticators"`
 	Authorizers    []string `koanf:"authorizers"`
+	// Credentials are the places where those of a client are looked for, in order, and Cookie the name of one of them: see
+	// core.Options.
+	Credentials []string `koanf:"credentials" enum:"connect,ticket,authorization,subprotocol,cookie"`
+	Cookie      string   `koanf:"cookie"`
 }
 
 // LogSettings is the section "log".
@@ -95,6 +103,7 @@ func (s QueueSettings) Validate() error {
 }
 
 const (
+	onDisconnect    = "disconnect" // of auth.on_denied
 	defaultShutdown = 15 * time.Second
 	keyListeners    = "listeners"
 	keyEngine       = "engine"
@@ -124,7 +133,7 @@ func coreSections(def Defaults, transports []TransportKind, engines []EngineKind
 	}
 	return []config.Section{
 		listeners, eng,
-		{Key: keyAuth, Default: AuthSettings{Anonymous: core.AnonymousLoopback}},
+		{Key: keyAuth, Default: AuthSettings{Anonymous: core.AnonymousLoopback, OnDenied: "refuse", Credentials: core.DefaultCredentials()}},
 		{Key: keyInterceptors, Default: []string(nil)},
 		{Key: keyLimits, Default: core.DefaultLimits()},
 		{Key: keyQueues, Default: QueueSettings(nil)},

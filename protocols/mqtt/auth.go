@@ -22,8 +22,30 @@ type Authentication interface {
 type Exchange interface {
 	// Next takes what the client has sent and returns what it is answered. done ends the exchange: the client is who it says. It
 	// may change l, and then gives User, Password or Token in it to the Authenticators of the broker, who still
-	// decide; in a re-authentication l is not looked at. An error refuses the client.
+	// decide. In a re-authentication l begins empty; credentials left in it take the place of those that the session
+	// has, and must be the same user's. An error refuses the client.
 	Next(ctx context.Context, l *core.Login, data []byte) (answer []byte, done bool, err error)
+}
+
+// Bearer is an [Authentication] of one step: the data of CONNECT, and of AUTH later, is a token, which the Authenticators of
+// the broker look at.
+type Bearer struct{}
+
+// Method returns "bearer".
+func (Bearer) Method() string { return "bearer" }
+
+// Begin implements Authentication.
+func (Bearer) Begin() Exchange { return bearing{} }
+
+type bearing struct{}
+
+// Next implements Exchange.
+func (bearing) Next(_ context.Context, l *core.Login, data []byte) (answer []byte, done bool, err error) {
+	if len(data) == 0 {
+		return nil, false, fmt.Errorf("no token: %w", core.ErrLogin)
+	}
+	l.User, l.Password, l.Token = "", "", string(data)
+	return nil, true, nil
 }
 
 // authenticate runs the exchange that CONNECT asks for, if it does.
@@ -98,13 +120,19 @@ func (p *peer) reauthenticate(pk *packets.Packet) *fault {
 	case p.authMethod == "" || pk.Properties.AuthenticationMethod != p.authMethod: // [MQTT-4.12.1-1]
 		return failure(codeProtocol, "AUTH with a method that CONNECT did not have")
 	case pk.ReasonCode == codeReAuth:
-		p.exchange = p.begins(p.authMethod)
+		p.exchange, p.renewed = p.begins(p.authMethod), core.Login{}
 	case pk.ReasonCode != codeContinueAuth || p.exchange == nil:
 		return failure(codeProtocol, "AUTH continues what was not begun")
 	}
-	answer, done, err := p.exchange.Next(p.ctx, &core.Login{}, pk.Properties.AuthenticationData)
+	answer, done, err := p.exchange.Next(p.ctx, &p.renewed, pk.Properties.AuthenticationData)
 	if err != nil {
 		return &fault{codeDenied, reasonText(err), fmt.Errorf("re-authentication: %w: %w", core.ErrLogin, err)}
+	}
+	if l := &p.renewed; done && (l.User != "" || l.Password != "" || l.Token != "") {
+		err := p.session.Refresh(p.ctx, core.Login{User: l.User, Password: l.Password, Token: l.Token})
+		if err != nil {
+			return &fault{codeDenied, reasonText(err), fmt.Errorf("re-authentication: %w", err)}
+		}
 	}
 	code := byte(codeContinueAuth)
 	if done {

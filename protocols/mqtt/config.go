@@ -35,7 +35,7 @@ type Config struct {
 	// SysInterval is how often the $SYS topics are published; 0: never.
 	SysInterval time.Duration `koanf:"sys_interval"`
 
-	// Authentications are the methods of enhanced authentication, MQTT 5 section 4.12.
+	// Authentications are the methods of enhanced authentication, MQTT 5 section 4.12. By default there is Bearer.
 	Authentications []Authentication `koanf:"-"`
 }
 
@@ -45,6 +45,7 @@ func DefaultConfig() Config {
 		MaxPacketSize: 4 << 20, MaxConnectSize: 64 << 10, ConnectTimeout: 10 * time.Second,
 		ReceiveMaximum: 1024, MaxInflight: 1000, TopicAliasMaximum: 16, MaxQoS: 2, Retain: true,
 		MaxSessionExpiry: 7 * 24 * time.Hour, SysInterval: 10 * time.Second,
+		Authentications: []Authentication{Bearer{}},
 	}
 }
 

@@ -113,6 +113,7 @@ var endings = []struct {
 	{core.ErrQueueFull, codeQuota},
 	{core.ErrDenied, codeDenied},
 	{core.ErrLogin, codeDenied},
+	{core.ErrTokenExpired, codeDenied},
 	{core.ErrAdmin, codeAdministrative},
 	{core.ErrUnsupported, codeProtocol},
 	{core.ErrNotUTF8, codeMalformed},

@@ -35,7 +35,8 @@ type peer struct {
 	window    int // how many deliveries it may hold
 
 	authMethod string
-	exchange   Exchange // a re-authentication under way
+	exchange   Exchange   // a re-authentication under way
+	renewed    core.Login // what a re-authentication brings
 
 	subs    map[string]*subscription
 	aliases map[uint16]string

@@ -49,10 +49,11 @@ const (
 	foreignQueue // a temporary queue of any session: token/name
 	foreignTopic
 	durableSub
+	brokerTopic // between the client and the broker
 )
 
 // known lists the prefixes. None is the beginning of another.
-func known() [10]prefix {
+func known() [11]prefix {
 	return [...]prefix{
 		{"topic/", topic},
 		{"queue/", queue},
@@ -64,6 +65,7 @@ func known() [10]prefix {
 		{"amq/queue/", existing},
 		{"exchange/amq.topic/", topic},
 		{"dsub/", durableSub},
+		{"$auth/", brokerTopic},
 	}
 }
 
@@ -72,7 +74,7 @@ func known() [10]prefix {
 func classify(text string) (k kind, pre, rest string) {
 	bare := strings.TrimPrefix(text, "/")
 	switch first, _, _ := strings.Cut(bare, "/"); first {
-	case "topic", "queue", "temp-queue", "temp-topic", "reply-queue", "remote-temp-queue", "remote-temp-topic", "amq", "exchange", "dsub":
+	case "topic", "queue", "temp-queue", "temp-topic", "reply-queue", "remote-temp-queue", "remote-temp-topic", "amq", "exchange", "dsub", "$auth":
 	default:
 		return unknown, "", text
 	}
@@ -234,6 +236,11 @@ func (r *reader) resolve(p *place, k kind, rest string, filter bool) (err error)
 			return fmt.Errorf("destination %q: a durable subscription is filled by its topic: %w", p.written, core.ErrInvalid)
 		}
 		p.name, p.durable = rest, true
+	case brokerTopic:
+		if strings.ContainsAny(rest, "/+#") {
+			return fmt.Errorf("destination %q: there is nothing of that name: %w", p.written, core.ErrInvalid)
+		}
+		p.name = "topic/$auth/" + rest
 	default:
 		return unknownPrefix(p.written)
 	}
@@ -288,6 +295,9 @@ func (r *reader) append(b []byte, name string, sp spelling) []byte {
 	k, rest, _ := strings.Cut(name, "/")
 	switch k {
 	case "topic":
+		if name, ok := strings.CutPrefix(rest, "$auth/"); ok {
+			return append(append(b, "/$auth/"...), name...)
+		}
 		pre := sp.prefix
 		start := len(b)
 		b = append(b, pre...)

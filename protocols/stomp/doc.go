@@ -36,6 +36,7 @@
 //	/temp-topic/x           a topic that only this session and whom it tells know
 //	/reply-queue/t/x, /remote-temp-queue/t/x, /remote-temp-topic/t/x   those of another session
 //	/dsub/x                 SUBSCRIBE: the durable subscription or group x, whatever its topic
+//	/$auth/refresh          SEND: a new token; SUBSCRIBE to /$auth/expiring and /$auth/revoked tells about credentials
 //	/queue/Consumer.G.VirtualTopic.a   SUBSCRIBE (auto, activemq): group G of the topic a
 //	/queue/a,/queue/b       (auto, activemq) all of them; a SEND reaches all or none
 //

@@ -43,6 +43,49 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
+// TestForwarded does not take the clients of a proxy on this machine for clients on this machine.
+func TestForwarded(t *testing.T) {
+	for _, trusted := range [][]string{nil, {"127.0.0.1"}} {
+		cfg := websocket.DefaultConfig()
+		cfg.TrustedProxies = trusted
+		infos := make(chan *core.ConnInfo, 1)
+		s := serve(t, cfg, spy{infos})
+		for _, headers := range [][]string{
+			nil, {"X-Forwarded-For", "192.0.2.1"}, {"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-For", ""}, {"Forwarded", "for=192.0.2.1"}, {"Via", "1.1 proxy"}, {"X-Real-IP", "192.0.2.1"},
+		} {
+			connect(t, s.addr, headers...)
+			if i := <-infos; i.Loopback() != (headers == nil) {
+				t.Errorf("%v, trusted %v: loopback %t", headers, trusted, i.Loopback())
+			}
+		}
+	}
+}
+
+// TestBearer takes a token out of the subprotocols, and a ticket out of the URL: neither is chosen, answered or told of.
+func TestBearer(t *testing.T) {
+	infos := make(chan *core.ConnInfo, 1)
+	s := serve(t, websocket.DefaultConfig(), spy{infos})
+	for _, c := range []struct{ path, offered, bearer, ticket, chosen string }{
+		{"/", "echo, bearer.a.b-c_d", "a.b-c_d", "", "echo"},
+		{"/", "bearer.x, echo2", "x", "", "echo2"},
+		{"/ws?ticket=T%2B1&x=y", "echo", "", "T+1", "echo"},
+		{"/", "echo", "", "", "echo"},
+	} {
+		p := request(t, dialTCP(t, s.addr), c.path, "Sec-WebSocket-Protocol", c.offered)
+		if p.resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Fatalf("%s: %s %s", c.offered, p.resp.Status, p.body())
+		}
+		i := <-infos
+		if got := p.resp.Header.Get("Sec-WebSocket-Protocol"); got != c.chosen || i.Bearer != c.bearer || i.Ticket != c.ticket || strings.Contains(i.Path, "?") {
+			t.Errorf("%s %s: answered %q, %+v", c.path, c.offered, got, i)
+		}
+	}
+	p := request(t, dialTCP(t, s.addr), "/?ticket=secret1", "Sec-WebSocket-Protocol", "wamp, bearer.secret2")
+	if body := p.body(); p.resp.StatusCode != http.StatusBadRequest || strings.Contains(body, "secret") {
+		t.Errorf("%s %s", p.resp.Status, body)
+	}
+}
+
 // spy is echo that passes on the Info of each connection.
 type spy struct{ infos chan *core.ConnInfo }
 

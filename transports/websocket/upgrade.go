@@ -73,7 +73,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.refuse(w, r, remote, http.StatusForbidden, "foreign_origin", err)
 		return
 	}
-	offered := offers(r)
+	offered, bearer := offers(r)
 	chosen := ""
 	if len(offered) > 0 {
 		var ok bool
@@ -87,7 +87,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.full(w, r, remote, err)
 		return
 	}
-	u.accept(w, r, remote, chosen)
+	u.accept(w, r, remote, chosen, bearer)
 }
 
 // handshake checks what gorilla does not look at: RFC 6455, section 4.2.1, asks for HTTP/1.1, and what a body is to one
@@ -103,10 +103,10 @@ func handshake(r *http.Request) error {
 }
 
 // accept hijacks the connection, for which there is a place in the hub.
-func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr, chosen string) {
+func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr, chosen, bearer string) {
 	c := &conn{h: u.h, most: u.t.cfg.Limits.MaxMessageSize}
 	info := u.info(r, chosen)
-	info.Remote = remote
+	info.Remote, info.Bearer = remote, bearer
 	head := http.Header{}
 	if chosen != "" {
 		head.Set("Sec-Websocket-Protocol", chosen)
@@ -163,35 +163,51 @@ func (u *upgrade) help(w http.ResponseWriter, r *http.Request) {
 		scheme, r.Host, r.URL.EscapedPath(), u.known))
 }
 
+// bearerPrefix begins a subprotocol that is none but a token: the only thing beside the URL that scripts in a browser can
+// say before the connection stands. It is neither chosen nor logged.
+const bearerPrefix = "bearer."
+
 // mostOffers is how many subprotocols are looked at.
 const mostOffers = 64
 
 // offers lists the subprotocols that the client offers: the header may be there several times
 // (RFC 6455, section 11.3.4).
-func offers(r *http.Request) []string {
-	var list []string
+func offers(r *http.Request) (list []string, bearer string) {
 	for _, v := range r.Header.Values("Sec-Websocket-Protocol") {
 		for s := range strings.SplitSeq(v, ",") {
 			if len(list) == mostOffers {
-				return list
+				return list, bearer
 			}
-			if s = strings.TrimSpace(s); s != "" && !slices.Contains(list, s) {
+			s = strings.TrimSpace(s)
+			if token, ok := strings.CutPrefix(s, bearerPrefix); ok {
+				bearer = strings.Clone(token)
+			} else if s != "" && !slices.Contains(list, s) {
 				list = append(list, s)
 			}
 		}
 	}
-	return list
+	return list, bearer
 }
 
 // kept are the headers that an Authenticator may need; the request itself is let go.
 var kept = [...]string{"Authorization", "Cookie", "Origin", "User-Agent"}
+
+// forwarded reports whether a proxy says that it has passed r on. A client that says so itself loses by it.
+func forwarded(r *http.Request) bool {
+	for _, k := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if len(r.Header.Values(k)) > 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // info copies what is kept, because the strings of a request share one piece of memory.
 func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
 	info := &core.ConnInfo{
 		ID: wire.NewID(), Listener: u.t.name, Transport: "websocket",
 		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), TLS: r.TLS,
-		Header: make(http.Header),
+		Header: make(http.Header), Forwarded: forwarded(r), Ticket: strings.Clone(r.URL.Query().Get("ticket")),
 	}
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		info.Local = a

@@ -1,0 +1,123 @@
+package clientcert
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/wyemq/wye/core"
+)
+
+// Config is the section "auth.clientcert" of the configuration.
+type Config struct {
+	// Enabled lets certificates say who a client is.
+	Enabled bool `koanf:"enabled"`
+	// User lists where the name is looked for, in order: cn (common name of the subject), email, dns, uri (the first such
+	// subject alternative name), subject (the whole, as RFC 2253 writes it).
+	User []string `koanf:"user" enum:"cn,email,dns,uri,subject"`
+	// Groups says what the groups are: ou (the organizational units), o (the organizations). Empty: there are none.
+	Groups string `koanf:"groups" enum:",ou,o"`
+}
+
+// DefaultConfig is switched off.
+func DefaultConfig() Config { return Config{User: []string{"cn"}, Groups: "ou"} }
+
+// places are where names are.
+func places() []string { return []string{"cn", "email", "dns", "uri", "subject"} }
+
+// Validate names what makes no sense; key is that of the section.
+func (c Config) Validate(key string) error {
+	var errs []error
+	if len(c.User) == 0 {
+		errs = append(errs, fmt.Errorf("%s.user: must not be empty", key))
+	}
+	for _, p := range c.User {
+		if !slices.Contains(places(), p) {
+			errs = append(errs, fmt.Errorf("%s.user: must be of %s, has %q", key, strings.Join(places(), ", "), p))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Authenticator knows who has shown a certificate.
+type Authenticator struct{ cfg Config }
+
+var (
+	_ core.Authenticator = (*Authenticator)(nil)
+	_ core.Enabler       = (*Authenticator)(nil)
+)
+
+// New returns an authenticator.
+func New(cfg Config) (*Authenticator, error) {
+	if err := cfg.Validate("auth.clientcert"); err != nil {
+		return nil, err
+	}
+	return &Authenticator{cfg}, nil
+}
+
+// Name returns "clientcert".
+func (*Authenticator) Name() string { return "clientcert" }
+
+// Enabled reports whether certificates say who a client is.
+func (a *Authenticator) Enabled() bool { return a.cfg.Enabled }
+
+// Authenticate implements core.Authenticator.
+func (a *Authenticator) Authenticate(_ context.Context, l *core.Login) (core.Principal, error) {
+	if !a.cfg.Enabled || l.Password != "" || l.Token != "" || l.Ticket != "" || l.Conn == nil || l.Conn.Info() == nil {
+		return core.Principal{}, core.ErrSkip
+	}
+	state := l.Conn.Info().TLS
+	if state == nil || len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
+		return core.Principal{}, core.ErrSkip
+	}
+	cert := state.VerifiedChains[0][0]
+	name := a.name(cert)
+	switch {
+	case name == "":
+		return core.Principal{}, fmt.Errorf("the certificate has no %s: %w", strings.Join(a.cfg.User, " or "), core.ErrLogin)
+	case l.User != "" && l.User != name:
+		return core.Principal{}, fmt.Errorf("the certificate is not that of user %q: %w", l.User, core.ErrLogin)
+	}
+	p := core.Principal{Name: name, Expires: cert.NotAfter}
+	switch a.cfg.Groups {
+	case "ou":
+		p.Groups = slices.Clone(cert.Subject.OrganizationalUnit)
+	case "o":
+		p.Groups = slices.Clone(cert.Subject.Organization)
+	}
+	return p, nil
+}
+
+func (a *Authenticator) name(c *x509.Certificate) string {
+	for _, place := range a.cfg.User {
+		name := ""
+		switch place {
+		case "cn":
+			name = c.Subject.CommonName
+		case "email":
+			name = first(c.EmailAddresses)
+		case "dns":
+			name = first(c.DNSNames)
+		case "uri":
+			if len(c.URIs) > 0 {
+				name = c.URIs[0].String()
+			}
+		case "subject":
+			name = c.Subject.String()
+		}
+		if name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}
