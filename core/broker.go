@@ -13,7 +13,9 @@ import (
 	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/core/engine/memory"
 	"github.com/wyemq/wye/core/internal/outbox"
+	"github.com/wyemq/wye/core/internal/rate"
 	"github.com/wyemq/wye/core/internal/tandem"
+	"github.com/wyemq/wye/core/internal/tries"
 )
 
 // Options is what a [Broker] is made of.
@@ -59,6 +61,10 @@ type Broker struct {
 	policy   outbox.Config[Delivery]
 	chains   map[Op]chain
 	stats    stats
+	limited  limitLog
+	memory   memoryWatch
+	accounts accounts
+	tries    *tries.Guard // nil: failed logins cost nothing
 	delayed  *delayed
 
 	ctx  context.Context // ends with Close
@@ -115,6 +121,9 @@ func NewBroker(o Options) (*Broker, error) {
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.stats.init()
+	b.limited.lines, b.limited.stats = rate.New(limitLines, limitBurst), make(map[string]*LimitStats)
+	b.accounts.all = make(map[accountKey]*account)
+	b.tries = o.Limits.guard()
 	for _, a := range o.Authorizers {
 		if c, ok := a.(Changer); ok {
 			c.OnChange(func() {

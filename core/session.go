@@ -19,22 +19,24 @@ import (
 // that also calls the session's DeliverFunc, which flushes the Conn after them. They may write to
 // the Conn and must not call Close. When the session ends first they are called with ErrClosed.
 type Session struct {
-	b         *Broker
-	v         *vhost
-	st        *state
-	conn      Conn
-	principal Principal                 // as it was at the login: name, client id and virtual host stay
-	who       atomic.Pointer[Principal] // as it is now
-	deliver   DeliverFunc
-	resumed   []Subscription
-	wasKept   bool
-	window    *queue.Window
-	counters  *protoStats
-	acks      ackOrder
-	out       outbox.Box[Delivery]
-	number    uint64       // unique, for sorting
-	directs   atomic.Int32 // direct subscriptions
-	writer    writer
+	b          *Broker
+	v          *vhost
+	st         *state
+	conn       Conn
+	principal  Principal                 // as it was at the login: name, client id and virtual host stay
+	who        atomic.Pointer[Principal] // as it is now
+	deliver    DeliverFunc
+	resumed    []Subscription
+	wasKept    bool
+	window     *queue.Window
+	counters   *protoStats
+	acks       ackOrder
+	out        outbox.Box[Delivery]
+	number     uint64       // unique, for sorting
+	directs    atomic.Int32 // direct subscriptions
+	writer     writer
+	pace       *pace        // nil: there is no rate
+	incomplete atomic.Int64 // bytes of messages that the protocol has not read to their end
 
 	mu      sync.Mutex
 	subs    map[string]*attachment
@@ -42,11 +44,13 @@ type Session struct {
 	nextTag uint64
 	temp    string // token of temporary destinations, made on first use
 	err     error
-	expiry  *time.Timer // of the credentials; nil: they do not end
+	told    map[string]struct{} // limits that were logged
+	expiry  *time.Timer         // of the credentials; nil: they do not end
 	closed  atomic.Bool
 
 	changing sync.Mutex // held while a subscription begins or ends
 	effort   int        // what the selectors cost, or more: see afford; guarded by changing
+	private  int        // private queues; guarded by changing
 
 	closing sync.Once
 	leaving sync.Once
@@ -137,6 +141,7 @@ func (s *Session) Close() error {
 		}
 		s.leave() // before the client id is free: who comes next finds what is kept
 		s.b.offline(s)
+		s.disconnect()
 		s.counters.sessions.Add(-1)
 		s.b.stats.disconnected(ReasonID(err))
 		s.disconnected(err)

@@ -19,6 +19,8 @@ type Stats struct {
 	Queues        []QueueStats
 	Drops         map[string]uint64 // messages dropped, by reason id
 	Disconnects   map[string]uint64 // sessions ended, by reason id
+	Limits        map[string]LimitStats
+	Memory        MemoryStats
 }
 
 // ProtocolStats counts what one protocol has moved.
@@ -91,6 +93,7 @@ func (b *Broker) Stats() Stats {
 	out := Stats{
 		Subscriptions: int(b.stats.subscriptions.Load()), Retained: b.eng.Retained().Len(),
 		Protocols: make(map[string]ProtocolStats), Drops: make(map[string]uint64), Disconnects: make(map[string]uint64),
+		Limits: b.limitStats(), Memory: b.Memory(),
 	}
 	if e, ok := b.o.Engine.(engine.Sized); ok {
 		u := e.Usage()

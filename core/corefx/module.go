@@ -155,6 +155,7 @@ type Runners []core.Runner
 type runnersIn struct {
 	fx.In
 
+	Broker         *core.Broker
 	Engine         engine.Engine
 	Runners        []core.Runner        `group:"runners"`
 	Protocols      []core.Protocol      `group:"protocols"`
@@ -165,7 +166,7 @@ type runnersIn struct {
 
 // newRunners finds them.
 func newRunners(in runnersIn) Runners {
-	all := appendRunners(slices.Clone(Runners(in.Runners)), []engine.Engine{in.Engine})
+	all := appendRunners(append(slices.Clone(Runners(in.Runners)), in.Broker), []engine.Engine{in.Engine})
 	all = appendRunners(all, in.Protocols)
 	all = appendRunners(all, in.Authenticators)
 	all = appendRunners(all, in.Authorizers)

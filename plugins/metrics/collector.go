@@ -22,6 +22,8 @@ type Collector struct {
 	sessions, kept, subscriptions, retained          metric
 	received, delivered, receivedBody, deliveredBody metric
 	dropped, disconnects                             metric
+	limitRefused, limitSlowed                        metric
+	memory, memoryBudget                             metric
 
 	queues, ready, unacked                               metric
 	queueReady, queueUnacked, queueConsumers, queueBytes metric
@@ -61,6 +63,11 @@ func NewCollector(cfg Config, source Source) *Collector {
 	c.deliveredBody = counter("message_delivered_bytes_total", "Bytes in the bodies of messages delivered to clients.", "protocol")
 	c.dropped = counter("messages_dropped_total", "Messages dropped, by reason id.", "reason")
 	c.disconnects = counter("disconnects_total", "Sessions ended, by reason id.", "reason")
+
+	c.limitRefused = counter("limit_refused_total", "What was refused because a limit was reached, by its key in the configuration.", "limit")
+	c.limitSlowed = counter("limit_slowed_total", "How often somebody had to wait because a limit was reached, by its key in the configuration.", "limit")
+	c.memory = gauge("memory_bytes", "Memory in use, and what it is known to be held for (messages in several outboxes count in each).", "what")
+	c.memoryBudget = gauge("memory_budget_bytes", "Memory that may be used.")
 
 	c.store = gauge("store_bytes", "Bytes that the engine has on disk.")
 	c.storeFree = gauge("store_free_bytes", "Bytes that are left for it there.")
@@ -139,6 +146,18 @@ func (c *Collector) collectBroker(o output, s *core.Stats) {
 	}
 	for reason, n := range s.Drops {
 		o.put(c.dropped, float64(n), reason)
+	}
+	for limit, n := range s.Limits {
+		o.put(c.limitRefused, float64(n.Refused), limit)
+		o.put(c.limitSlowed, float64(n.Slowed), limit)
+	}
+	if m := &s.Memory; m.Budget > 0 {
+		o.put(c.memoryBudget, float64(m.Budget))
+		for what, n := range map[string]int64{
+			"used": m.Used, "live": m.Live, "heap": m.Heap, "outboxes": m.Outboxes, "incomplete": m.Incomplete, "queues": m.Queues,
+		} {
+			o.put(c.memory, float64(n), what)
+		}
 	}
 	for reason, n := range s.Disconnects {
 		o.put(c.disconnects, float64(n), reason)

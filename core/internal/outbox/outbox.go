@@ -189,6 +189,13 @@ func (b *Box[T]) Len() int {
 	return len(b.drop) - b.head + len(b.sure)
 }
 
+// Bytes returns what the droppable items count for.
+func (b *Box[T]) Bytes() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes
+}
+
 // keep is how many items an idle box has room for: a session that gets a message now and then should
 // not allocate for each.
 const keep = 4
