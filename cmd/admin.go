@@ -1,9 +1,12 @@
 package wyecmd
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"strconv"
 
 	"go.uber.org/fx"
 
@@ -54,7 +57,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	server, err := admin.New(in.Admin, in.Ready.Err, []admin.Route{
 		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
 		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes},
-		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: in.Tickets},
+		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: guessed(in.Broker, in.Tickets)},
 	}, in.Log)
 	if err != nil {
 		return nil, err
@@ -67,6 +70,40 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	return server, nil
 }
 
+// guessed is around what takes credentials over HTTP, and answers 401 to those that are wrong: it makes guessing them as slow
+// as guessing those of Connect.
+func guessed(b *core.Broker, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, _ := netip.ParseAddrPort(r.RemoteAddr) // of a unix socket there is none
+		tried, after, err := b.Try(r.Context(), from.Addr(), "")
+		if err != nil {
+			w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds()+1)))
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = fmt.Fprintln(w, err)
+			return
+		}
+		answer := &statusOf{ResponseWriter: w}
+		h.ServeHTTP(answer, r)
+		tried(answer.status != http.StatusUnauthorized)
+	})
+}
+
+// statusOf remembers the status of an answer.
+type statusOf struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (s *statusOf) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (s *statusOf) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
 // counted asks the transports that count.
 func counted(listeners []corefx.Listener) []metrics.Listener {
 	var all []metrics.Listener
@@ -76,9 +113,11 @@ func counted(listeners []corefx.Listener) []metrics.Listener {
 		case *websocket.Transport:
 			s := t.Stats()
 			m.Open, m.Accepted, m.Ended, m.ReceivedBytes, m.SentBytes = s.Open, s.Accepted, s.Ended, s.BytesIn, s.BytesOut
+			m.Limits = s.Limits
 		case *tcp.Transport:
 			s := t.Stats()
 			m.Open, m.Accepted, m.Ended, m.ReceivedBytes, m.SentBytes = s.Open, s.Accepted, s.Ended, s.BytesIn, s.BytesOut
+			m.Limits = s.Limits
 		default:
 			continue // somebody's own, which does not count
 		}

@@ -21,6 +21,9 @@ const takeoverWait = 5 * time.Second
 // same client id is closed with ErrTakenOver first, and waited for, bounded. The error wraps
 // ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
 func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Session, error) {
+	if l.Conn != nil && l.Conn.Info() != nil && l.Conn.Info().Refused != nil {
+		return nil, l.Conn.Info().Refused // the transport has counted and logged it
+	}
 	if b.memory.tight.Load() >= 1000 {
 		return nil, b.turnedAway(&l, "memory", ErrBusy, "memory is short")
 	}
@@ -107,7 +110,7 @@ func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) 
 
 // ask asks the authenticators about the credentials in l. ErrSkip: there are none, or nobody who could know any.
 func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
-	if l.Source != "" {
+	if l.guessable() {
 		if err := b.mayTry(ctx, l); err != nil {
 			return Principal{}, err
 		}
@@ -122,7 +125,7 @@ func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
 		if errors.Is(err, ErrSkip) {
 			continue
 		}
-		if errors.Is(err, ErrLogin) && l.Source != "" {
+		if errors.Is(err, ErrLogin) && l.guessable() {
 			b.tries.Failed(remoteOf(l.Conn), l.User)
 		} else if !errors.Is(err, ErrLogin) {
 			err = fmt.Errorf("%w: %w", ErrLogin, err)
@@ -130,11 +133,17 @@ func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
 		return Principal{}, b.refuse(l, a.Name(), err)
 	}
 	if l.Source != "" && Guarded(b.o.Authenticators) {
-		b.tries.Failed(remoteOf(l.Conn), l.User)
+		if l.guessable() {
+			b.tries.Failed(remoteOf(l.Conn), l.User)
+		}
 		return Principal{}, b.refuse(l, "", fmt.Errorf("no authenticator knows them: %w", ErrLogin))
 	}
 	return Principal{}, ErrSkip
 }
+
+// guessable reports whether trying many times might help: tokens and tickets are too long for that, and a page that comes
+// again and again with one that has expired must not keep its neighbours out.
+func (l *Login) guessable() bool { return l.User != "" || l.Password != "" }
 
 // mayTry lets credentials be looked at, perhaps after a while, unless there were too many that were wrong.
 func (b *Broker) mayTry(ctx context.Context, l *Login) error {

@@ -173,6 +173,9 @@ func (s *Session) pause(ctx context.Context, d time.Duration) error {
 		t := time.NewTimer(min(left, glance))
 		select {
 		case <-t.C:
+			if w, ok := s.conn.(Waiter); ok {
+				w.Waited()
+			}
 		case <-ctx.Done():
 			t.Stop()
 			return ctx.Err()

@@ -143,11 +143,18 @@ type muxIn struct {
 	fx.In
 
 	Log       *slog.Logger
+	Broker    *core.Broker
 	Protocols []core.Protocol `group:"protocols"`
 }
 
 // newMux joins all protocols; listeners pick theirs of it.
-func newMux(in muxIn) (*core.Mux, error) { return core.NewMux(in.Log, byName(in.Protocols)...) }
+func newMux(in muxIn) (*core.Mux, error) {
+	m, err := core.NewMux(in.Log, byName(in.Protocols)...)
+	if err == nil {
+		m.Admits(in.Broker.Admit)
+	}
+	return m, err
+}
 
 // Runners are all that run, whatever else they are.
 type Runners []core.Runner

@@ -104,6 +104,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	}
 	s := c.source.Broker()
 	c.collectBroker(o, &s)
+	c.collectLimits(o, s.Limits)
 	c.collectQueues(o, s.Queues)
 }
 
@@ -147,10 +148,6 @@ func (c *Collector) collectBroker(o output, s *core.Stats) {
 	for reason, n := range s.Drops {
 		o.put(c.dropped, float64(n), reason)
 	}
-	for limit, n := range s.Limits {
-		o.put(c.limitRefused, float64(n.Refused), limit)
-		o.put(c.limitSlowed, float64(n.Slowed), limit)
-	}
 	if m := &s.Memory; m.Budget > 0 {
 		o.put(c.memoryBudget, float64(m.Budget))
 		for what, n := range map[string]int64{
@@ -161,6 +158,27 @@ func (c *Collector) collectBroker(o output, s *core.Stats) {
 	}
 	for reason, n := range s.Disconnects {
 		o.put(c.disconnects, float64(n), reason)
+	}
+}
+
+// collectLimits adds up those of the broker, which has keys below "limits", and those of listeners.
+func (c *Collector) collectLimits(o output, broker map[string]core.LimitStats) {
+	all := maps.Clone(broker)
+	if all == nil {
+		all = make(map[string]core.LimitStats)
+	}
+	if c.source.Listeners != nil {
+		for _, l := range c.source.Listeners() {
+			for limit, n := range l.Limits {
+				s := all[limit]
+				s.Refused += n
+				all[limit] = s
+			}
+		}
+	}
+	for limit, n := range all {
+		o.put(c.limitRefused, float64(n.Refused), limit)
+		o.put(c.limitSlowed, float64(n.Slowed), limit)
 	}
 }
 

@@ -75,6 +75,7 @@ func (h *Hub) sweep(now time.Time) {
 		h.list = append(h.list, c)
 	}
 	h.mu.Unlock()
+	h.forget(now)
 	for i, c := range h.list {
 		h.list[i] = nil
 		if c.check(now) {
