@@ -75,7 +75,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 func guessed(b *core.Broker, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, _ := netip.ParseAddrPort(r.RemoteAddr) // of a unix socket there is none
-		tried, after, err := b.Try(r.Context(), from.Addr(), "")
+		tried, after, err := b.Try(r.Context(), from.Addr(), "$http")
 		if err != nil {
 			w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds()+1)))
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")

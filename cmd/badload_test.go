@@ -123,7 +123,7 @@ func TestManySubscriptions(t *testing.T) {
 	h.undisturbed(t, 96<<20)
 	f := h.foe(t, "mqtt", "tcp")
 	f.login("")
-	const each, most = 100, 10_000 // limits.subscriptions
+	const each, most = 100, 1000 // limits.private_queues
 	granted, refused := 0, 0
 	for i := range 120 {
 		var b strings.Builder

@@ -35,6 +35,7 @@ func ExampleRun() {
 	// runners
 	//   acl.ACL
 	//   admin.Server
+	//   core.Broker
 	//   httpauth.Authenticator
 	//   jwt.Authenticator
 	//   mqtt.Protocol

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -131,9 +130,9 @@ func (h *Hub) claim(host string) error {
 // pace is until when somebody would be busy who took, at the rate that is permitted, what has come.
 type pace struct{ busy time.Time }
 
-// step takes one of n a second, a second's worth of which may come at once.
-func (p *pace) step(n int, now time.Time) bool {
-	if p.busy.Sub(now) > time.Second-time.Second/time.Duration(n) {
+// step takes one of n a second; what comes in the time of burst may come at once.
+func (p *pace) step(n int, burst time.Duration, now time.Time) bool {
+	if p.busy.Sub(now) > burst-time.Second/time.Duration(n) {
 		return false
 	}
 	if p.busy.Before(now) {
@@ -148,7 +147,7 @@ func (h *Hub) inPace(host string, n int, now time.Time) bool {
 		return true
 	}
 	p := h.paces[host]
-	ok := p.step(n, now)
+	ok := p.step(n, time.Second, now)
 	if h.paces == nil {
 		h.paces = make(map[string]pace)
 	}
@@ -198,17 +197,17 @@ func (h *Hub) release(addr net.Addr) {
 	}
 }
 
-// refusedLines is how many lines a second are written about connections that are refused.
-const refusedLines = 20
+// refusedLines is how many lines a second are written about connections that are refused, and those of refusedBurst at once.
+const (
+	refusedLines = 20
+	refusedBurst = 20 * time.Second
+)
 
 // LogRefused writes that a connection was refused, unless there are too many of such lines: then their number comes with the
 // next one.
 func (h *Hub) LogRefused(level slog.Level, reason string, err error, attrs ...any) {
-	if !h.Log.Enabled(context.Background(), level) {
-		return
-	}
 	h.mu.Lock()
-	ok, silent := h.lines.step(refusedLines, time.Now()), h.silent
+	ok, silent := h.lines.step(refusedLines, refusedBurst, time.Now()), h.silent
 	h.silent = 0
 	if !ok {
 		h.silent = silent + 1
@@ -220,5 +219,10 @@ func (h *Hub) LogRefused(level slog.Level, reason string, err error, attrs ...an
 	if silent > 0 {
 		attrs = append(attrs, "lines_left_out", silent)
 	}
-	h.Log.Log(context.Background(), level, "connection refused", append(attrs, "reason", reason, "error", err)...)
+	attrs = append(attrs, "reason", reason, "error", err)
+	if level == slog.LevelDebug {
+		h.Log.Debug("connection refused", attrs...)
+	} else {
+		h.Log.Info("connection refused", attrs...)
+	}
 }
