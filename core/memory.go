@@ -113,10 +113,10 @@ func (b *Broker) watch(budget int64) {
 	b.memory.stats = s
 	b.memory.mu.Unlock()
 	switch {
-	case was == 0 && tight > 0:
-		b.log.Warn("memory is short, publishers are slowed", "used", s.Used, "budget", budget)
 	case was < 1000 && tight >= 1000:
 		b.log.Warn("memory is very short, publishers have to wait and new connections are refused", "used", s.Used, "budget", budget)
+	case was == 0 && tight > 0:
+		b.log.Warn("memory is short, publishers are slowed", "used", s.Used, "budget", budget)
 	case was > 0 && tight <= 0:
 		b.log.Info("memory is no longer short", "used", s.Used, "budget", budget)
 	}
