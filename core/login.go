@@ -24,7 +24,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if l.Conn != nil && l.Conn.Info() != nil && l.Conn.Info().Refused != nil {
 		return nil, l.Conn.Info().Refused // the transport has counted and logged it
 	}
-	if b.memory.tight.Load() >= 1000 {
+	if b.memory.tight.Load() >= tightFull {
 		return nil, b.turnedAway(&l, "memory", ErrBusy, "memory is short")
 	}
 	p, err := b.authenticate(ctx, &l)

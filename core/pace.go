@@ -157,7 +157,7 @@ func (s *Session) brake(ctx context.Context, messages, size int) error {
 			}
 		}
 	}
-	return s.spare(ctx, most)
+	return s.spare(ctx, size, most)
 }
 
 // glance is how often somebody who waits looks whether the session has ended.

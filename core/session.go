@@ -9,6 +9,7 @@ import (
 
 	"github.com/wyemq/wye/core/internal/outbox"
 	"github.com/wyemq/wye/core/internal/queue"
+	"github.com/wyemq/wye/core/internal/rate"
 )
 
 // Session is a logged-in client. Its methods may be called concurrently, except where one
@@ -45,6 +46,7 @@ type Session struct {
 	temp    string // token of temporary destinations, made on first use
 	err     error
 	told    map[string]struct{} // limits that were logged
+	fair    *rate.Bucket        // what it may publish while memory is short; made on first use
 	expiry  *time.Timer         // of the credentials; nil: they do not end
 	closed  atomic.Bool
 

@@ -151,7 +151,7 @@ func (c *Collector) collectBroker(o output, s *core.Stats) {
 	if m := &s.Memory; m.Budget > 0 {
 		o.put(c.memoryBudget, float64(m.Budget))
 		for what, n := range map[string]int64{
-			"used": m.Used, "live": m.Live, "heap": m.Heap, "outboxes": m.Outboxes, "incomplete": m.Incomplete, "queues": m.Queues,
+			"used": m.Used, "live": m.Live, "heap": m.Heap, "foreign": m.Foreign, "outboxes": m.Outboxes, "incomplete": m.Incomplete, "queues": m.Queues,
 		} {
 			o.put(c.memory, float64(n), what)
 		}

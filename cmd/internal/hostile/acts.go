@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -263,7 +264,7 @@ func publishFlood(ctx context.Context, f *foe) error {
 		return err
 	}
 	body := bytes.Repeat([]byte("x"), 16<<10)
-	dest := noise + "/" + fmt.Sprint(f.n)
+	dest := noise + "/" + strconv.Itoa(f.n)
 	go func() { _ = listen(c) }() // until the connection ends
 	for i := range 100_000 {
 		pub := peer.Publication{Destination: dest, Body: body, QoS: byte(i % 2), Confirm: i%2 == 1}

@@ -77,7 +77,7 @@ func start(ctx context.Context, program, dir string, budget int64, args []string
 	if err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, "wye.log"))
+	log, err := os.Create(filepath.Join(dir, "wye.log")) //nolint:gosec // whoever runs this names the directory
 	if err != nil {
 		return nil, err
 	}

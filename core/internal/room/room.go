@@ -3,6 +3,7 @@ package room
 import (
 	"bytes"
 	"io/fs"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -43,6 +44,23 @@ func machine(root fs.FS) int64 {
 		}
 	}
 	return 0
+}
+
+// Resident returns how much memory the process has at the moment; 0: not known.
+func Resident(root fs.FS) int64 {
+	text, err := fs.ReadFile(root, "proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(text))
+	if len(f) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(f[1], 10, 48)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
 }
 
 // groups lists the files that may limit the process: of its own group, and of all above it. Inside of a container the path
