@@ -10,6 +10,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wyemq/wye/cmd/internal/peer"
@@ -226,6 +227,14 @@ func clientFrame(first byte, payload []byte) []byte {
 	return append(append(b, 0, 0, 0, 0), payload...)
 }
 
+// bombs are what compressionBomb sends: the login, and 64 MiB of nothing.
+var bombs = sync.OnceValue(func() [2][]byte {
+	return [2][]byte{
+		clientFrame(0xc1, deflated([]byte("CONNECT\naccept-version:1.2\nhost:/\n\n\x00"))),
+		clientFrame(0xc1, deflated([]byte("SEND\ndestination:/topic/"+noise+"\n\n"), make([]byte, 64<<20))),
+	}
+})
+
 // deflated is what RFC 7692 makes of a message.
 func deflated(parts ...[]byte) []byte {
 	var b bytes.Buffer
@@ -243,9 +252,9 @@ func compressionBomb(ctx context.Context, f *foe) error {
 		return err
 	}
 	if f.r.IntN(2) == 0 { // else before the login
-		_, _ = nc.Write(clientFrame(0xc1, deflated([]byte("CONNECT\naccept-version:1.2\nhost:/\n\n\x00"))))
+		_, _ = nc.Write(bombs()[0])
 	}
-	_, _ = nc.Write(clientFrame(0xc1, deflated([]byte("SEND\ndestination:/topic/"+noise+"\n\n"), make([]byte, 64<<20))))
+	_, _ = nc.Write(bombs()[1])
 	return untilClosed(nc)
 }
 

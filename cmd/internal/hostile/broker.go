@@ -58,7 +58,7 @@ protocols:
   mqtt: { max_packet_size: 1MiB, max_session_expiry: 1m }
 queues:
   - { match: "#", max_length: 10000, max_bytes: 16MiB }
-admin: { listen: "127.0.0.1:0" }
+admin: { listen: "127.0.0.1:0", pprof: true }
 auth:
   anonymous: "true"
   acl: { rules: [{ allow: [all], on: ["#"] }] }

@@ -52,6 +52,7 @@ type Box[T any] struct {
 	drop  []T // droppable items from head on
 	head  int
 	bytes int64
+	taken int64 // bytes of the droppable items that were taken last, and are perhaps still being written
 	sure  []T // items that are never dropped
 }
 
@@ -159,7 +160,7 @@ func (b *Box[T]) Take(buf []T) []T {
 	buf = append(buf, b.drop[b.head:]...)
 	clear(b.sure)
 	clear(b.drop)
-	b.sure, b.drop, b.head, b.bytes = b.sure[:0], b.drop[:0], 0, 0
+	b.sure, b.drop, b.head, b.bytes, b.taken = b.sure[:0], b.drop[:0], 0, 0, b.bytes
 	return buf
 }
 
@@ -189,11 +190,11 @@ func (b *Box[T]) Len() int {
 	return len(b.drop) - b.head + len(b.sure)
 }
 
-// Bytes returns what the droppable items count for.
+// Bytes returns what the droppable items count for, those included that were taken last.
 func (b *Box[T]) Bytes() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.bytes
+	return b.bytes + b.taken
 }
 
 // keep is how many items an idle box has room for: a session that gets a message now and then should
