@@ -163,7 +163,7 @@ func TestManySelectors(t *testing.T) {
 			break
 		}
 	}
-	f.wantError(f.rest(), core.ErrLimit, "selectors", "50000")
+	f.wantError(f.rest(), core.ErrLimit, "selectors", "20000")
 	f.close()
 	h.wantLine(f, "limit_exceeded")
 	f = h.foe(t, "stomp", "tcp")

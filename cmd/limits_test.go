@@ -229,7 +229,7 @@ func TestLimitsAreTold(t *testing.T) {
 				if c.limit == "login_tries" {
 					args[1] = "auth.users.file=" + usersFile(t, users.User{Name: "ali"})
 				}
-				for _, set := range strings.FieldsSeq(c.args) {
+				for set := range strings.FieldsSeq(c.args) {
 					args = append(args, "--set", set)
 				}
 				p := start(t, args)

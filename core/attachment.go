@@ -107,6 +107,7 @@ func (a *attachment) take(ds []queue.Delivery) {
 // detach ends the attachment with its session: what is unsettled goes back, what nobody keeps is deleted.
 func (a *attachment) detach() {
 	a.s.b.stats.subscriptions.Add(-1)
+	a.s.b.effort.Add(-int64(a.cost()))
 	if a.entry != nil {
 		a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
 		a.s.directs.Add(-1)

@@ -57,6 +57,7 @@ type Broker struct {
 	nonce    [8]byte // makes message ids unique over restarts
 	seq      atomic.Uint64
 	sessions atomic.Uint64 // there ever were
+	effort   atomic.Int64  // operations of all selectors
 	changes  atomic.Uint64 // of what authorizers answer
 	policy   outbox.Config[Delivery]
 	chains   map[Op]chain

@@ -31,6 +31,7 @@ type Limits struct {
 	// Of one session.
 	Subscriptions    int           `koanf:"subscriptions"`
 	PrivateQueues    int           `koanf:"private_queues"`                                                  // of subscriptions that are acknowledged or durable
+	Selectors        int           `koanf:"selectors"`                                                       // operations of all that it has
 	OutboxMessages   int           `koanf:"outbox_messages"`                                                 // direct deliveries that wait
 	OutboxBytes      int64         `koanf:"outbox_bytes"`                                                    // of them
 	OutboxOverflow   string        `koanf:"outbox_overflow" enum:"drop_oldest,drop_new,conflate,disconnect"` // what happens when there are more
@@ -65,6 +66,7 @@ type Limits struct {
 	LoginForget    time.Duration `koanf:"login_forget"`
 
 	// In all.
+	SelectorsInAll    int   `koanf:"selectors_in_all"` // operations of selectors
 	RetainedMessages  int   `koanf:"retained_messages"`
 	RetainedBytes     int64 `koanf:"retained_bytes"`
 	KeptSessions      int   `koanf:"kept_sessions"`       // while their client is away
@@ -77,7 +79,7 @@ type Limits struct {
 // DefaultLimits returns the defaults.
 func DefaultLimits() Limits {
 	return Limits{
-		Subscriptions: 10_000, PrivateQueues: 1000, OutboxMessages: 16_384, OutboxBytes: 64 << 20, OutboxOverflow: "drop_oldest",
+		Subscriptions: 10_000, PrivateQueues: 1000, Selectors: 20_000, SelectorsInAll: 200_000, OutboxMessages: 16_384, OutboxBytes: 64 << 20, OutboxOverflow: "drop_oldest",
 		Credit: 100, Unacked: 100_000, Transactions: 16, TransactionOps: 10_000, TransactionBytes: 64 << 20,
 		UnackedPublishes: 4096, SessionExpiry: 7 * 24 * time.Hour,
 		Headers: 1000, HeaderBytes: 256 << 10, PublishWait: 5 * time.Second,
@@ -116,6 +118,8 @@ func (l Limits) Validate() error {
 		{"session_queue", int64(l.SessionQueue)},
 		{"session_queue_bytes", l.SessionQueueBytes},
 		{"private_queues", int64(l.PrivateQueues)},
+		{"selectors", int64(l.Selectors)},
+		{"selectors_in_all", int64(l.SelectorsInAll)},
 		{"unacked", int64(l.Unacked)},
 		{"headers", int64(l.Headers)},
 		{"header_bytes", l.HeaderBytes},

@@ -62,6 +62,8 @@ const (
 
 	// foreignStep is the part of the budget by which memory that is not Go's must change for the runtime to be told.
 	foreignStep = 32
+	// slack is the part of the budget that the runtime is not told of: its limit is one that it gets past for moments.
+	slack = 20
 )
 
 // memoryWatch is how near the process is to its budget.
@@ -101,8 +103,8 @@ func (b *Broker) Run(ctx context.Context, ready func()) error {
 	}
 	b.log.Info("memory budget", "bytes", budget, "of", source)
 	if old := debug.SetMemoryLimit(-1); old > budget {
-		b.memory.told = budget
-		debug.SetMemoryLimit(budget)
+		b.memory.told = budget - budget/slack
+		debug.SetMemoryLimit(b.memory.told)
 		defer debug.SetMemoryLimit(old)
 	}
 	b.watch(budget)
@@ -178,7 +180,7 @@ func sample() (s MemoryStats) {
 // tellRuntime makes the limit of the Go runtime what others leave of the budget, when that has changed by much: it stops the
 // world for a moment.
 func (b *Broker) tellRuntime(s *MemoryStats) {
-	limit := max(s.Budget-s.Foreign, s.Budget/4)
+	limit := max(s.Budget-s.Foreign-s.Budget/slack, s.Budget/4)
 	if d := limit - b.memory.told; b.memory.told > 0 && max(d, -d) > s.Budget/foreignStep {
 		debug.SetMemoryLimit(limit)
 		b.memory.told = limit

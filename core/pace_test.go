@@ -290,3 +290,26 @@ func TestLimitLog(t *testing.T) {
 		}
 	}, func(o *core.Options) { o.Log = log }, coretest.Limits(func(l *core.Limits) { l.PrivateQueues = 1 }))
 }
+
+// All selectors together are bounded. One that is small is still let in where large ones have filled it up, and what has
+// ended counts no longer.
+func TestSelectorsInAll(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		large := "a = 1" + strings.Repeat(" OR a = 1", 60)
+		a, b := w.client(""), w.client("")
+		w.sub(a, "topic/1", selector(large))
+		subscribe := func(text string) error {
+			return b.Subscribe(w.ctx, &core.Subscription{ID: "x", Filter: "topic/x", Selector: text})
+		}
+		if err := subscribe(large); !errors.Is(err, core.ErrLimit) || !strings.Contains(err.Error(), "limits.selectors_in_all") {
+			t.Errorf("a large one: %v", err)
+		}
+		w.ok(subscribe("a = 1"))
+		w.ok(b.Unsubscribe(w.ctx, "x"))
+		w.ok(a.Unsubscribe(w.ctx, "topic/1"))
+		w.ok(subscribe(large))
+		b.Gone()
+		b = w.client("")
+		w.ok(subscribe(large))
+	}, coretest.Limits(func(l *core.Limits) { l.SelectorsInAll = 300 }))
+}

@@ -113,29 +113,41 @@ func (s *Session) keep(ctx context.Context, a *attachment) error {
 	return err
 }
 
-// mostEffort is how many operations the selectors of one session may have. Every publisher whose messages they are
-// asked about pays for them: 10,000 large ones would take tens of milliseconds for each message.
-const mostEffort = 50_000
+// smallSelector is what a selector may cost that is let in when all together are at their limit, up to twice that: some that
+// are huge must not keep all others out.
+const smallSelector = 50
 
-// afford counts the selector of a among those of the session, if it is not too much.
+// afford counts the selector of a among those of the session and of all, if it is not too much. Every publisher whose
+// messages it is asked about pays for it.
 func (s *Session) afford(a *attachment) error {
-	cost := a.selector.Cost()
-	if s.effort += cost; s.effort <= mostEffort {
+	l, cost := &s.b.o.Limits, a.cost()
+	if most := l.SelectorsInAll; s.b.effort.Load()+int64(cost) > int64(most) && (cost > smallSelector || s.b.effort.Load() > 2*int64(most)) {
+		return s.exceeded("selectors_in_all", ErrLimit, "all selectors have more than %d operations", most)
+	}
+	if s.effort += cost; s.effort <= l.Selectors {
 		return nil
 	}
 	s.effort = cost // subscriptions may have ended since
 	s.mu.Lock()
 	for id, other := range s.subs {
-		if other.selector != nil && id != a.sub.Load().ID {
-			s.effort += other.selector.Cost()
+		if id != a.sub.Load().ID {
+			s.effort += other.cost()
 		}
 	}
 	s.mu.Unlock()
-	if s.effort > mostEffort {
+	if s.effort > l.Selectors {
 		s.effort -= cost
-		return s.exceeded("selectors", ErrLimit, "selectors of more than %d operations in one session", mostEffort)
+		return s.exceeded("selectors", ErrLimit, "selectors of more than %d operations in one session", l.Selectors)
 	}
 	return nil
+}
+
+// cost is how many operations the selector has.
+func (a *attachment) cost() int {
+	if a.selector == nil {
+		return 0
+	}
+	return a.selector.Cost()
 }
 
 // start attaches a, in the place of old, and makes it the session's.
@@ -211,6 +223,7 @@ func (a *attachment) hasPrivate() bool { return a.bound != nil && a.bound.kind =
 func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
 	a.s.b.stats.subscriptions.Add(1)
+	a.s.b.effort.Add(int64(a.cost()))
 	if sub.direct() {
 		a.entry = &entry{direct: a}
 		a.s.directs.Add(1) // before it can match: see routing.direct
@@ -226,6 +239,7 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	}
 	if err != nil {
 		a.s.b.stats.subscriptions.Add(-1)
+		a.s.b.effort.Add(-int64(a.cost()))
 	}
 	return err
 }

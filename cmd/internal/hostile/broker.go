@@ -36,6 +36,8 @@ const public = `
 limits:
   subscriptions: 1000
   private_queues: 100
+  selectors: 1000
+  selectors_in_all: 10000
   outbox_messages: 4096
   outbox_bytes: 4MiB
   publish_rate: 200
