@@ -39,16 +39,16 @@ limits:
   selectors: 1000
   selectors_in_all: 10000
   outbox_messages: 4096
-  outbox_bytes: 4MiB
-  publish_rate: 200
-  publish_bytes: 4MiB
-  user_publish_rate: 2000
-  user_publish_bytes: 32MiB
+  outbox_bytes: 1MiB
+  publish_rate: 50
+  publish_bytes: 256KiB
+  user_publish_rate: 200
+  user_publish_bytes: 1MiB
   user_durable_queues: 2000
-  transaction_bytes: 4MiB
+  transaction_bytes: 1MiB
   session_expiry: 1m
   session_queue: 10000
-  session_queue_bytes: 8MiB
+  session_queue_bytes: 2MiB
   retained_messages: 10000
   kept_sessions: 20000
 listeners:
