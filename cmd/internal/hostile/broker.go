@@ -38,12 +38,12 @@ limits:
   private_queues: 100
   selectors: 1000
   selectors_in_all: 10000
-  outbox_messages: 4096
+  outbox_messages: 1024
   outbox_bytes: 1MiB
-  publish_rate: 50
-  publish_bytes: 256KiB
-  user_publish_rate: 200
-  user_publish_bytes: 1MiB
+  publish_rate: 20
+  publish_bytes: 32KiB
+  user_publish_rate: 100
+  user_publish_bytes: 128KiB
   user_durable_queues: 2000
   transaction_bytes: 1MiB
   session_expiry: 1m
@@ -52,9 +52,9 @@ limits:
   retained_messages: 10000
   kept_sessions: 20000
 listeners:
-  websocket: { uri: "ws://127.0.0.1:0", compression: true, max_message_size: 1MiB, max_connections_per_address: 200, max_connection_rate_per_address: 100 }
-  stomp: { uri: "tcp://127.0.0.1:0", max_connections_per_address: 200, max_connection_rate_per_address: 100 }
-  mqtt: { uri: "tcp://127.0.0.1:0", max_connections_per_address: 200, max_connection_rate_per_address: 100 }
+  websocket: { uri: "ws://127.0.0.1:0", compression: true, max_message_size: 1MiB, write_timeout: 5s, max_connections_per_address: 200, max_connection_rate_per_address: 100 }
+  stomp: { uri: "tcp://127.0.0.1:0", write_timeout: 5s, max_connections_per_address: 200, max_connection_rate_per_address: 100 }
+  mqtt: { uri: "tcp://127.0.0.1:0", write_timeout: 5s, max_connections_per_address: 200, max_connection_rate_per_address: 100 }
 protocols:
   stomp: { max_body: 1MiB }
   mqtt: { max_packet_size: 1MiB, max_session_expiry: 1m }
