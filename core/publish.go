@@ -37,6 +37,7 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.b.chains[OpPublish] == nil {
 		return s.publish(ctx, m, queue, done)
 	}
+	s.wake() // interceptors may take their time
 	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(ctx context.Context, c *Call) error {
 		return s.publish(ctx, c.Message, queue, done)
 	})
@@ -82,6 +83,9 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
+	if !strings.HasPrefix(m.Destination, "topic/") {
+		s.wake() // the queue may have to be made
+	}
 	if err := r.reserve(ctx, s.v, m, declared); err != nil {
 		stored()
 		return s.answer(ctx, done, Published{}, err)
@@ -89,6 +93,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	if len(r.queues) == 0 && !m.Retain {
 		return s.answer(ctx, done, Published{Matched: r.direct(m, s)}, nil)
 	}
+	s.wake() // there may be too many under way
 	batch := &engine.Batch{Ops: r.ops(s.b, s.v, m, nil), Relaxed: !m.Persistent}
 	p := &pending{published: done}
 	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes

@@ -31,6 +31,7 @@ func (p *peer) publish(pk *packets.Packet) *fault {
 	case strings.ContainsAny(pk.Properties.ResponseTopic, "+#"): // [MQTT-3.3.2-14]
 		return failure(codeProtocol, "a response topic holds no wildcard")
 	}
+	p.session.Hold() // until all that was read is worked off
 	if qos == 0 {
 		p.publishOnce(pk, topic)
 		return nil

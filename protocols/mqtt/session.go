@@ -58,6 +58,10 @@ type peer struct {
 func newPeer(ctx context.Context, proto *Protocol, c core.Conn) *peer {
 	p := &peer{proto: proto, ctx: ctx, c: c, log: proto.log}
 	p.in = frames{c: c, limit: proto.cfg.MaxConnectSize, before: p.idle, hello: true, stream: c.Info().Stream}
+	if w, ok := c.(core.Waiter); ok {
+		w.BeforeWait(p.idle)
+		p.in.before = nil
+	}
 	p.receipts.p = p
 	return p
 }
