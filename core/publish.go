@@ -45,17 +45,23 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 
 // admit checks m and makes it the session's.
 func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) error {
-	if err := destination.Check(m.Destination); err != nil {
-		return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
+	p, known := s.permit(m.Destination)
+	if !known {
+		if err := destination.Check(m.Destination); err != nil {
+			return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
+		}
 	}
 	if m.TextBody && !utf8.Valid(m.Body) {
 		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
 	}
-	if strings.HasPrefix(m.Destination, authTopics) {
+	if !known && strings.HasPrefix(m.Destination, authTopics) {
 		return fmt.Errorf("%s is the broker's own: %w", m.Destination, ErrDenied)
 	}
-	if err := s.mayPublish(ctx, m, declared); err != nil {
+	if err := s.mayPublish(ctx, m, declared, known); err != nil {
 		return err
+	}
+	if !known {
+		s.remember(p)
 	}
 	if m.Retain && len(m.Body) > 0 {
 		if err := s.v.mayRetain(ctx, m); err != nil {
