@@ -41,6 +41,13 @@ func (p *peer) packet(b []byte, header int) (err error) {
 			return f
 		}
 	}
+	if kind == packets.Publish {
+		if ok, f := p.plainPublish(b, header); f != nil {
+			return f
+		} else if ok {
+			return nil
+		}
+	}
 	if f := inspect(p.version, b, header); f != nil {
 		return f
 	}

@@ -40,6 +40,7 @@ type peer struct {
 
 	subs    map[string]*subscription
 	aliases map[uint16]string
+	names   names
 	acked   over // what is acknowledged, to be settled in one go
 	dirty   bool // something was written since the last flush
 	// answered says the same of what was written while Publish ran.
