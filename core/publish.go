@@ -69,6 +69,9 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 		}
 	}
 	m.Publisher, m.User = s.principal.ClientID, s.principal.Name
+	if m.Timestamp.IsZero() {
+		m.Timestamp = s.waker.clock()
+	}
 	s.b.stamp(m)
 	s.counters.in.Add(1)
 	s.counters.inBytes.Add(uint64(len(m.Body)))
