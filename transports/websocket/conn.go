@@ -41,12 +41,16 @@ type conn struct {
 	msg   message
 	most  int64
 
+	before  func() error // see BeforeWait
 	deflate bool
 	pong    bool // one waits to be sent; belongs to the reader
 	peer    int  // the code of the peer's close frame; 0: there was none; belongs to the reader
 }
 
-var _ core.Conn = (*conn)(nil)
+var (
+	_ core.Conn   = (*conn)(nil)
+	_ core.Waiter = (*conn)(nil)
+)
 
 // below is the net.Conn that gorilla works on. It reads ahead, and sends what gorilla writes: the answer to
 // the upgrade, and then only close frames, which are dropped, because Goodbye sends the one that counts.
@@ -68,7 +72,10 @@ func (c *conn) take(h *wire.Hub, nc net.Conn, info *core.ConnInfo) (net.Conn, *b
 }
 
 func (b *below) Read(p []byte) (int, error) {
-	b.c.answer()
+	if err := b.c.waits(); err != nil {
+		b.err = err
+		return 0, err
+	}
 	n, err := b.in.Read(p)
 	if err != nil {
 		b.err = err
@@ -78,13 +85,23 @@ func (b *below) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// answer sends the PONGs that were gathered, before the next wait.
-func (c *conn) answer() {
-	if c.pong && c.below.in.Buffered() == 0 {
+// waits is called before a read that may wait for the peer.
+func (c *conn) waits() error {
+	if c.below.in.Buffered() > 0 {
+		return nil
+	}
+	if c.pong {
 		c.pong = false
 		_ = c.Flush() // a failure ends the reads
 	}
+	if c.before == nil {
+		return nil
+	}
+	return c.before()
 }
+
+// BeforeWait implements core.Waiter.
+func (c *conn) BeforeWait(fn func() error) { c.before = fn }
 
 func (b *below) Write(p []byte) (int, error) {
 	if b.opened {
@@ -152,7 +169,9 @@ func (c *conn) NextReader() (core.Kind, io.Reader, error) {
 		return 0, nil, why
 	}
 	if c.br.Buffered() == 0 {
-		c.answer()
+		if err := c.waits(); err != nil {
+			return 0, nil, err
+		}
 		if err := c.Await(c.below.in); err != nil {
 			return 0, nil, err
 		}
