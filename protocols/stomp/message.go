@@ -164,10 +164,16 @@ func parseMessageID(text string) (messageID, bool) {
 	return messageID{millis, seq}, ok && err1 == nil && err2 == nil
 }
 
+// sharedSize is enough for the headers that each message has, and somewhat more.
+const sharedSize = 112
+
 // share encodes what all receivers of a version have in common: the kind of WebSocket message in the
 // first octet, then the headers and the empty line. It runs once for each message and version.
 func share(m *core.Message, v frame.Version, r *reader, sp spelling) []byte {
-	size := 192 + len(m.ContentType) + len(m.CorrelationID)*2 + len(m.ReplyTo)*2
+	size := sharedSize + len(m.ContentType) + len(m.CorrelationID)*2 + len(m.ReplyTo)*2
+	if m.ContentType != "" || m.ReplyTo != "" || !m.Expires.IsZero() || m.Priority != 0 {
+		size += 80
+	}
 	for i := range m.Header {
 		size += len(m.Header[i].Name) + len(m.Header[i].Value) + 8
 	}
