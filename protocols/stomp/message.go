@@ -152,15 +152,15 @@ type messageID struct {
 func idOf(m *core.Message) messageID { return messageID{m.Timestamp.UnixMilli(), m.Seq} }
 
 func (id messageID) append(b []byte) []byte {
-	b = strconv.AppendInt(b, id.millis, 36)
+	b = strconv.AppendInt(b, id.millis, 32) // a power of two needs no division
 	b = append(b, '-')
-	return strconv.AppendUint(b, id.seq, 36)
+	return strconv.AppendUint(b, id.seq, 32)
 }
 
 func parseMessageID(text string) (messageID, bool) {
 	a, b, ok := strings.Cut(text, "-")
-	millis, err1 := strconv.ParseInt(a, 36, 64)
-	seq, err2 := strconv.ParseUint(b, 36, 64)
+	millis, err1 := strconv.ParseInt(a, 32, 64)
+	seq, err2 := strconv.ParseUint(b, 32, 64)
 	return messageID{millis, seq}, ok && err1 == nil && err2 == nil
 }
 
