@@ -50,12 +50,15 @@ func (s *session) settle(f *frame.Frame, outcome core.Outcome, receipt string) e
 		return err
 	}
 	id, ok := f.Get("transaction")
-	if !ok && receipt == "" && sub == nil && outcome == core.Accepted && len(s.acked) < mostGathered {
+	gather := !ok && receipt == "" && sub == nil && outcome == core.Accepted
+	if n := len(s.acked); n > 0 && (!gather || n == mostGathered || s.acked[n-1] >= tag) { // ascending: none twice
+		if err := s.settleAcked(); err != nil {
+			return err
+		}
+	}
+	if gather {
 		s.acked = append(s.acked, tag)
 		return nil
-	}
-	if err := s.settleAcked(); err != nil {
-		return err
 	}
 	if ok {
 		if err := s.settleAtCommit(id, outcome, sub, tag); err != nil {

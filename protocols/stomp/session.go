@@ -303,9 +303,7 @@ func (s *session) drain() {
 
 // leave says goodbye as far as err allows, and returns why the connection ended.
 func (s *session) leave(err error) error {
-	if s.fatal.Load() == nil {
-		_ = s.settleAcked() // what was received counts, whatever the end
-	}
+	_ = s.settleAcked() // what was received counts, whatever the end
 	if failed := s.fatal.Load(); failed != nil {
 		return *failed // the ERROR is out
 	}
