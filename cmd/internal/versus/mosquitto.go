@@ -1,0 +1,68 @@
+package versus
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// onlyFor takes part in the durable queue only: a configuration that does nothing for other rows.
+func onlyFor(scenario string) func(r *row, protocol string) string {
+	return func(r *row, _ string) string {
+		if r.scenario != scenario {
+			return "as the one beside it"
+		}
+		return ""
+	}
+}
+
+// mosquitto is the broker without persistence, or with it, for the durable queue.
+func mosquitto(stored bool) *broker {
+	b := &broker{
+		name: "mosquitto", title: "Mosquitto",
+		about: "no persistence, no limits of queues, TCP_NODELAY",
+		urls:  map[string]string{mqtt: "ws://127.0.0.1:{mqtt}"},
+		skips: func(r *row, _ string) string {
+			if r.scenario == "queue" {
+				return "nothing would be durable"
+			}
+			return ""
+		},
+		install: installMosquitto,
+	}
+	if stored {
+		b.name, b.title, b.about = "mosquitto-stored", "Mosquitto, stored", "the same with persistence: a snapshot every second, never fsync"
+		b.skips = onlyFor("queue")
+		b.extra = func(*row, string) ([]string, string) { return nil, "snapshots, confirmed before they are written" }
+	}
+	b.command = func(s *site) (*command, error) {
+		conf, err := s.config("mosquitto.conf", map[string]any{"Stored": stored})
+		c := &command{path: s.program.path, args: []string{"-c", conf}}
+		if s.program.root != "/" {
+			c.env = []string{"LD_LIBRARY_PATH=" + strings.Join(libraries(s.program.root), ":")}
+		}
+		return c, err
+	}
+	return b
+}
+
+func installMosquitto(ctx context.Context, s *shop) (program, error) {
+	p, err := s.debian(ctx, "mosquitto")
+	if err != nil {
+		return p, err
+	}
+	p.path = filepath.Join(p.root, "usr/sbin/mosquitto")
+	if _, err := os.Stat(p.path); err != nil {
+		return p, errors.New("the package mosquitto has no usr/sbin/mosquitto")
+	}
+	return p, nil
+}
+
+// libraries are the folders of shared libraries of an unpacked package.
+func libraries(root string) []string {
+	dirs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu*")) // the pattern is right
+	more, _ := filepath.Glob(filepath.Join(root, "lib/*-linux-gnu*"))
+	return append(dirs, more...)
+}
