@@ -54,16 +54,18 @@ func (l *loader) run(ctx context.Context, args []string) (r *load.Result, cut bo
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
 	cut = limited.Err() != nil && ctx.Err() == nil
-	if err != nil {
-		err = errors.New(strings.TrimPrefix(strings.TrimSpace(stderr.String()+" "), "wye bench: "))
+	if said := strings.TrimPrefix(strings.TrimSpace(stderr.String()), "wye bench: "); said != "" {
+		err = errors.New(said)
+	} else if cut {
+		err = nil // it has ended because we have asked it to
 	}
 	var result load.Result
 	if bad := json.NewDecoder(&stdout).Decode(&result); bad != nil {
-		if err == nil {
-			err = fmt.Errorf("no result: %w", bad)
-		}
-		if cut {
+		switch {
+		case cut:
 			err = fmt.Errorf("nothing after %s", l.limit)
+		case err == nil:
+			err = fmt.Errorf("no result: %w", bad)
 		}
 		return nil, cut, err
 	}

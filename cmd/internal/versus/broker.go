@@ -25,6 +25,7 @@ type broker struct {
 	name  string // as in PEERS=
 	title string
 	about string // how it is configured, for those who doubt
+	of    string // the name of the one it is a variant of
 	floor bool   // no broker at all: what it costs, all have to pay
 	jit   bool   // its code becomes fast by being run
 	comm  string // the name of the process that is measured, if it is not the one that is started

@@ -46,7 +46,7 @@ func (m *measuring) install(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		peer := Peer{Name: b.name, Title: b.title, About: b.about, Floor: b.floor, Version: p.version, Via: make(map[string]string)}
+		peer := Peer{Name: b.name, Title: b.title, About: b.about, Of: b.of, Floor: b.floor, Version: p.version, Via: make(map[string]string)}
 		if err != nil {
 			m.say("%s is left out: %v", b.title, err)
 			peer.LeftOut = err.Error()
@@ -170,14 +170,19 @@ func (m *measuring) row(ctx context.Context, round int, r *row, protocol string)
 		m.report.Runs = append(m.report.Runs, run)
 		said := m.report.brief(r, &run)
 		m.say("round %d of %d  %-9s %-5s %-17s %s", round, m.o.rounds, r.id, protocol, b.name, said)
-		if run.Cut || run.Result == nil {
-			m.stop(b.name) // what it has still to do must not be in the way of others
+		if p, ok := m.up[b.name]; run.Cut || run.Result == nil || r.measure == byMemory {
+			m.stop(b.name) // it may have much left to do, and would start the next row with memory it has had to take
+		} else if ok {
+			p.settle(ctx)
 		}
 	}
 }
 
 // one fills in a run.
 func (m *measuring) one(ctx context.Context, run *Sample, r *row, b *broker) {
+	if r.measure == byMemory {
+		m.stop(b.name) // one that has done nothing yet
+	}
 	p, err := m.running(ctx, b)
 	if err != nil {
 		run.Error = err.Error()

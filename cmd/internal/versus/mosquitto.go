@@ -33,7 +33,8 @@ func mosquitto(stored bool) *broker {
 		install: installMosquitto,
 	}
 	if stored {
-		b.name, b.title, b.about = "mosquitto-stored", "Mosquitto, stored", "the same with persistence: a snapshot every second, never fsync"
+		b.name, b.title, b.of = "mosquitto-stored", "Mosquitto, stored", "mosquitto"
+		b.about = "the same with persistence: a snapshot every second, never fsync"
 		b.skips = onlyFor("queue")
 		b.extra = func(*row, string) ([]string, string) { return nil, "snapshots, confirmed before they are written" }
 	}

@@ -18,7 +18,7 @@ func nats(synced bool) *broker {
 	}
 	note := "four topics, for there are no shared subscriptions; fsync every two minutes"
 	if synced {
-		b.name, b.title, b.about = "nats-synced", "NATS, synced", "the same with sync_interval: always"
+		b.name, b.title, b.of, b.about = "nats-synced", "NATS, synced", "nats", "the same with sync_interval: always"
 		b.skips = onlyFor("queue")
 		note = "four topics, for there are no shared subscriptions"
 	}

@@ -137,11 +137,10 @@ func (r *Report) Summary() string {
 func (r *Report) others() string {
 	var names []string
 	for _, p := range r.Peers {
-		if p.LeftOut == "" && !p.Floor && p.Name != "wye" {
+		if p.LeftOut == "" && !p.Floor && p.Of == "" && p.Name != "wye" {
 			names = append(names, strings.TrimSpace(p.Title+" "+upstream(p.Version)))
 		}
 	}
-	names = slices.CompactFunc(names, func(a, b string) bool { return strings.HasPrefix(b, strings.Split(a, " ")[0]) })
 	return strings.Join(names, ", ")
 }
 

@@ -48,7 +48,7 @@ func start(ctx context.Context, b *broker, p program, dir, cpus string, cores in
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() // the process has its own
+	defer log.Close()                     // the process has its own
 	run.cmd = exec.Command(path, args...) //nolint:gosec,noctx // what is to be compared; it is killed with all it has started
 	run.cmd.Dir, run.cmd.Env, run.cmd.Stdout, run.cmd.Stderr = dir, append(os.Environ(), c.env...), log, log
 	inGroup(run.cmd)
@@ -104,6 +104,23 @@ func (p *process) ready(ctx context.Context) error {
 	return err
 }
 
+// settle waits until it has little left to do after a run, like closing connections and dropping queues, which would
+// take its cores from the next one.
+func (p *process) settle(ctx context.Context) {
+	const most, step, idle = 15 * time.Second, 100 * time.Millisecond, 1 // ticks of 10 ms
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	end := time.Now().Add(most)
+	for before := ticks(p.pid); time.Now().Before(end) && ctx.Err() == nil; {
+		<-tick.C
+		now := ticks(p.pid)
+		if now-before <= idle {
+			return
+		}
+		before = now
+	}
+}
+
 // said is the end of its log.
 func (p *process) said() string {
 	b, err := os.ReadFile(p.log)
@@ -129,38 +146,61 @@ func (p *process) stop() {
 	_ = os.RemoveAll(p.site.Dir) // some of its children may still be on their way out; the next start removes the rest
 }
 
-// descendant finds the process named comm below pid: see proc_pid_stat(5). Without a name it is pid itself.
+// stat is what /proc says about a process: see proc_pid_stat(5).
+type stat struct {
+	comm   string
+	parent int
+	ticks  int // of CPU, of 10 ms each
+}
+
+func readStat(pid int) (st stat, ok bool) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return st, false
+	}
+	_, rest, _ := strings.Cut(string(b), " (")
+	i := strings.LastIndex(rest, ") ") // the name may hold anything
+	if i < 0 {
+		return st, false
+	}
+	fields := strings.Fields(rest[i+2:])
+	if len(fields) < 13 {
+		return st, false
+	}
+	number := func(i int) int {
+		n, err := strconv.Atoi(fields[i])
+		ok = ok && err == nil
+		return n
+	}
+	ok = true
+	st = stat{comm: rest[:i], parent: number(1), ticks: number(11) + number(12)}
+	return st, ok
+}
+
+// ticks is the CPU a process has used, 0 if it is not there.
+func ticks(pid int) int {
+	st, _ := readStat(pid)
+	return st.ticks
+}
+
+// descendant finds the process named comm below pid. Without a name it is pid itself.
 func descendant(pid int, comm string) (int, error) {
 	if comm == "" {
 		return pid, nil
 	}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return 0, err
 	}
-	parent, named := make(map[int]int), []int{}
-	for _, path := range stats {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		id, rest, _ := strings.Cut(string(b), " (")
-		i := strings.LastIndex(rest, ") ")
-		if i < 0 {
-			continue
-		}
-		fields := strings.Fields(rest[i+2:])
-		if len(fields) < 2 {
-			continue
-		}
-		n, _ := strconv.Atoi(id)
-		parent[n], _ = strconv.Atoi(fields[1])
-		if rest[:i] == comm {
-			named = append(named, n)
+	all := make(map[int]stat)
+	for _, dir := range dirs {
+		n, _ := strconv.Atoi(filepath.Base(dir)) // the pattern is almost one of numbers
+		if st, ok := readStat(n); ok {
+			all[n] = st
 		}
 	}
-	for _, n := range named {
-		for up := n; up > 1; up = parent[up] {
+	for n, st := range all {
+		for up := n; st.comm == comm && up > 1; up = all[up].parent {
 			if up == pid {
 				return n, nil
 			}

@@ -17,11 +17,11 @@ type Report struct {
 	Finished time.Time `json:"finished"`
 	Machine  Machine   `json:"machine"`
 	Rounds   int       `json:"rounds"`
-	Seconds  float64   `json:"seconds"` // of each run
+	Seconds  float64   `json:"seconds"`     // of each run
 	Brokers  string    `json:"broker_cpus"` // what each is pinned to; empty: broker and load share all
 	Load     string    `json:"load_cpus"`
 	Peers    []Peer    `json:"peers"`
-	Runs     []Sample     `json:"runs"`
+	Runs     []Sample  `json:"runs"`
 }
 
 // Peer is one of those compared.
@@ -30,6 +30,7 @@ type Peer struct {
 	Title   string            `json:"title"`
 	Version string            `json:"version,omitempty"`
 	About   string            `json:"about"`
+	Of      string            `json:"variant_of,omitempty"`
 	Floor   bool              `json:"floor,omitempty"`
 	Via     map[string]string `json:"via"`                // transports of the protocols
 	LeftOut string            `json:"left_out,omitempty"` // why it is not there
@@ -154,6 +155,8 @@ func (x *Sample) flaw() string {
 		return "too slow: cut off while messages were on their way"
 	case x.Error != "":
 		return x.Error
+	case x.Result.Deliveries == 0 && x.Result.Logins == 0 && x.Result.PerConnection == nil:
+		return "too slow: nothing has come in the time measured"
 	case x.Result.Lost > 0:
 		return fmt.Sprintf("%d of %d lost, which the protocol permits", x.Result.Lost, x.Result.Expected)
 	}

@@ -30,7 +30,7 @@ type row struct {
 // both are the protocols of most rows.
 func both() []string { return []string{stomp, mqtt} }
 
-// rows are all there are, in the order in which they are run: memory first, of brokers that have done nothing yet.
+// rows are all there are, in the order in which they are run.
 func rows() []row {
 	bench := func(id, title, scenario, args, measure string, protocols ...string) row {
 		return row{id, title, scenario, strings.Fields(args), measure, protocols}

@@ -44,7 +44,9 @@ type everybody struct{ mqtt.HookBase }
 
 func (*everybody) ID() string { return "everybody" }
 
-func (*everybody) Provides(b byte) bool { return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck }
+func (*everybody) Provides(b byte) bool {
+	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnACLCheck
+}
 
 func (*everybody) OnConnectAuthenticate(*mqtt.Client, packets.Packet) bool { return true }
 

@@ -67,8 +67,9 @@ func (c *conn) serve() {
 	if !c.upgrade(in) {
 		return
 	}
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, max(512, in.Buffered()))
 	have, _ := in.Read(buf[:in.Buffered()])
+	in = nil
 	for {
 		n, err := c.Read(buf[have:])
 		if err != nil {
@@ -79,8 +80,9 @@ func (c *conn) serve() {
 		if !c.work() {
 			return
 		}
+		full := have == len(buf)
 		have = copy(buf, buf[used:have])
-		if have == len(buf) {
+		if full && (have == len(buf) || len(buf) < 64<<10) { // who sends little needs little
 			buf = append(buf, make([]byte, len(buf))...)
 		}
 	}
