@@ -47,7 +47,7 @@ func (l *loader) run(ctx context.Context, args []string) (r *load.Result, cut bo
 	limited, cancel := context.WithTimeout(ctx, l.limit)
 	defer cancel()
 	path, all := pinned(l.cpus, l.wye, append([]string{"bench", "--json", "--quiet"}, args...))
-	cmd := exec.CommandContext(limited, path, all...)
+	cmd := exec.CommandContext(limited, path, all...) //nolint:gosec // what was built
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = grace
 	var stdout, stderr bytes.Buffer

@@ -5,6 +5,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -99,7 +100,7 @@ func (s *site) Port(name string) int {
 		s.err = err
 		return 0
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // the broker is to have it
 	if s.ports == nil {
 		s.ports = make(map[string]int)
 	}
@@ -138,9 +139,7 @@ func (s *site) render(name string, more map[string]any) ([]byte, error) {
 		return nil, err
 	}
 	data := map[string]any{"Dir": s.Dir}
-	for k, v := range more {
-		data[k] = v
-	}
+	maps.Copy(data, more)
 	var b bytes.Buffer
 	if err := t.Execute(&b, data); err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ func mochi() *broker {
 		}),
 		extra: func(r *row, _ string) ([]string, string) {
 			if r.scenario == "queue" {
-				return nil, "in memory only"
+				return nil, "in memory"
 			}
 			return nil, ""
 		},

@@ -36,7 +36,7 @@ func mosquitto(stored bool) *broker {
 		b.name, b.title, b.of = "mosquitto-stored", "Mosquitto, stored", "mosquitto"
 		b.about = "the same with persistence: a snapshot every second, never fsync"
 		b.skips = onlyFor("queue")
-		b.extra = func(*row, string) ([]string, string) { return nil, "snapshots, confirmed before they are written" }
+		b.extra = func(*row, string) ([]string, string) { return nil, "never fsync" }
 	}
 	b.command = func(s *site) (*command, error) {
 		conf, err := s.config("mosquitto.conf", map[string]any{"Stored": stored})

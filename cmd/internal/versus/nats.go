@@ -16,11 +16,11 @@ func nats(synced bool) *broker {
 			return program{path: path, version: natsVersion}, err
 		},
 	}
-	note := "four topics, for there are no shared subscriptions; fsync every two minutes"
+	note := "4 topics, fsync every 2 minutes"
 	if synced {
 		b.name, b.title, b.of, b.about = "nats-synced", "NATS, synced", "nats", "the same with sync_interval: always"
 		b.skips = onlyFor("queue")
-		note = "four topics, for there are no shared subscriptions"
+		note = "4 topics"
 	}
 	b.extra = ownTopics(note)
 	b.command = func(s *site) (*command, error) {
@@ -30,7 +30,7 @@ func nats(synced bool) *broker {
 	return b
 }
 
-// ownTopics gives each consumer of an MQTT queue its own topic, where the broker has no shared subscriptions.
+// ownTopics, which is noted in tables, gives each consumer of an MQTT queue its own topic, where the broker has no shared subscriptions.
 func ownTopics(note string) func(r *row, protocol string) ([]string, string) {
 	return func(r *row, protocol string) ([]string, string) {
 		if r.scenario == "queue" && protocol == mqtt {

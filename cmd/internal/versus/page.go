@@ -39,7 +39,7 @@ func (r *Report) Markdown() string {
 	p("Each broker starts each round with an empty folder, alone on its cores while it is measured: all others are idle. Brokers take turns in each row. " +
 		"The figure is the median of the rounds, the least and the greatest are in brackets. Messages are of 16 bytes, over WebSockets where it does not say tcp; " +
 		"QoS 0 and auto acknowledgement, for the queue everything is confirmed and acknowledged. Several messages may share a packet, as far as the publisher has some at hand; " +
-		"the rows with one message per packet are what browsers send. ⚠ is explained [below](#what-went-wrong).\n")
+		"the rows with one message per packet are what browsers send. Topics of their own for consumers of a queue (4 topics) are for brokers without shared subscriptions. ⚠ is explained [below](#what-went-wrong).\n")
 	r.tables(&b)
 	r.plotLinks(&b)
 	section := func(title string, lines []string) {
@@ -79,28 +79,28 @@ func (r *Report) tables(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "## %s\n\n", spelled(protocol))
 		flows := withMeasure(byCost)
-		put("CPU-seconds of the broker per million deliveries; less is better:", r.table(protocol, "", flows, spreadOf(cost, digits)))
-		put("Deliveries per second:", r.table(protocol, "", flows, spreadOf(rate, short)))
-		put("Resident memory of the broker at the end:", r.table(protocol, "", flows, spreadOf(memory, bytesOf)))
+		put("CPU-seconds of the broker per million deliveries; less is better:", r.table(protocol, flows, spreadOf(cost, digits)))
+		put("Deliveries per second:", r.table(protocol, flows, spreadOf(rate, short)))
+		put("Resident memory of the broker at the end:", r.table(protocol, flows, spreadOf(memory, bytesOf)))
 		put("Latency at 5,000 messages per second, in ms:", r.latencies(protocol))
-		put("Idle connections, each with a subscription, and logins per second:",
-			r.table(protocol, "", withMeasure(byMemory, byLogins), func(w *row, c cell) string { return spreadOf(w.main(), w.write)(w, c) }))
+		put("5,000 idle connections, each with a subscription, and logins per second:",
+			r.table(protocol, withMeasure(byMemory, byLogins), func(w *row, c cell) string { return spreadOf(w.main(), w.write)(w, c) }))
 	}
 }
 
 // latencies is a table with a line for each percentile.
 func (r *Report) latencies(protocol string) string {
-	var out string
+	var out strings.Builder
 	for i, part := range percentiles() {
 		of := withMeasure(byLatency)
 		of[0].title = part.name
-		table := r.table(protocol, "", of, spreadOf(percentile(part.of), digits))
+		table := r.table(protocol, of, spreadOf(percentile(part.of), digits))
 		if i > 0 && table != "" {
 			table = strings.SplitAfterN(table, "\n", 3)[2]
 		}
-		out += table
+		out.WriteString(table)
 	}
-	return out
+	return out.String()
 }
 
 // Summary is what the README says: the machine, a table of every row with the best of the others, and how to repeat it.
@@ -126,8 +126,12 @@ func (r *Report) Summary() string {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "CPU-seconds of the broker per million deliveries, and deliveries per second; p99 where it says latency. The best other is the best of %s; "+
-		"**bold** is better. %s.\n\n%s\n", r.others(), r.where(), g.b.String())
+	version := ""
+	if own := r.peer("wye"); own != nil {
+		version = " " + own.Version
+	}
+	fmt.Fprintf(&b, "CPU-seconds of the broker per million deliveries, and deliveries per second; p99 for the latency; 5,000 idle connections. wye%s and the best of %s; "+
+		"**bold** is better. %s.\n\n%s\n", version, r.others(), r.where(), g.b.String())
 	b.WriteString("```sh\nmake bench-peers ROWS=fan-100 PEERS='wye nats'    # one row; without ROWS and PEERS all\n```\n\n" +
 		"[Everybody, in every row, with spread, plots and configurations](.github/bench/README.md).\n")
 	return b.String()
@@ -171,6 +175,9 @@ func (r *Report) pair(w *row, protocol string) (own, other string) {
 			mine, own = f, text
 		} else if !have || w.better(f.Median, best.Median) {
 			best, have, other = f, true, text+" "+p.heading(protocol)
+			if note := c.runs[0].Note; note != "" {
+				other += ", " + note
+			}
 		}
 	}
 	switch {

@@ -16,7 +16,7 @@ func rabbitMQ() *broker {
 		name: "rabbitmq", title: "RabbitMQ", comm: "beam.smp",
 		about: "Web-STOMP and Web-MQTT, everything else with its defaults; persistent messages are confirmed after fsync",
 		urls:  map[string]string{stomp: "ws://127.0.0.1:{stomp}/ws", mqtt: "ws://127.0.0.1:{mqtt}/ws"},
-		extra: ownTopics("four topics, for this version has no shared subscriptions"),
+		extra: ownTopics("4 topics"),
 		install: func(ctx context.Context, s *shop) (program, error) {
 			p, err := s.debian(ctx, "rabbitmq-server")
 			if err != nil {
@@ -35,7 +35,7 @@ func rabbitMQ() *broker {
 // moveErlang tells an Erlang that was unpacked where it is: its start script knows one place only.
 func moveErlang(root string) error {
 	script := filepath.Join(root, "usr/lib/erlang/bin/erl")
-	text, err := os.ReadFile(script)
+	text, err := os.ReadFile(script)                   //nolint:gosec // what was unpacked
 	if root == "/" || errors.Is(err, os.ErrNotExist) { // the machine's own is used
 		return nil
 	}

@@ -1,6 +1,9 @@
 package versus
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The measures a row can have.
 const (
@@ -27,6 +30,9 @@ type row struct {
 	protocols []string
 }
 
+// rowIndex finds a row, -1 if it is no more.
+func rowIndex(id string) int { return slices.IndexFunc(rows(), func(r row) bool { return r.id == id }) }
+
 // both are the protocols of most rows.
 func both() []string { return []string{stomp, mqtt} }
 
@@ -36,7 +42,6 @@ func rows() []row {
 		return row{id, title, scenario, strings.Fields(args), measure, protocols}
 	}
 	return []row{
-		bench("idle", "memory of an idle connection, of 5,000", "idle", "--connections 5000 --subscribe", byMemory, both()...),
 		bench("fan-1", "1 → 1", "fan", "", byCost, both()...),
 		bench("fan-10", "1 → 10", "fan", "--subs 10", byCost, both()...),
 		bench("fan-100", "1 → 100", "fan", "--subs 100", byCost, both()...),
@@ -50,6 +55,7 @@ func rows() []row {
 		bench("queue", "durable queue, 4 → 4", "queue", "", byCost, both()...),
 		bench("cross", "STOMP → MQTT, 1 → 1", "cross", "", byCost, cross),
 		bench("latency", "latency at 5,000/s", "latency", "", byLatency, both()...),
+		bench("idle", "memory of an idle connection", "idle", "--connections 5000 --subscribe", byMemory, both()...),
 		// Each address has some 28,000 ports, and a port that was used rests for a minute.
 		bench("logins", "logins", "connect", "--source 127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6", byLogins, both()...),
 	}

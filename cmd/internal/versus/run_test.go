@@ -90,7 +90,7 @@ func TestArguments(t *testing.T) {
 // TestConfigurations wants every peer to be told its ports, its folder and its cores.
 func TestConfigurations(t *testing.T) {
 	root := t.TempDir() // an unpacked package of Debian
-	for _, jar := range strings.Fields("activemq-broker activemq-client activemq-console activemq-kahadb-store activemq-openwire-legacy activemq-protobuf " +
+	for jar := range strings.FieldsSeq("activemq-broker activemq-client activemq-console activemq-kahadb-store activemq-openwire-legacy activemq-protobuf " +
 		"activemq-stomp geronimo-jms_1.1_spec geronimo-j2ee-management-1.1-spec hawtbuf slf4j-api slf4j-nop") {
 		path := filepath.Join(root, "usr/share/java", jar+".jar")
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -167,7 +167,7 @@ Conf mosquitto (2.0.11-1.2+deb12u2 Debian:12.9/oldstable [amd64])
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path

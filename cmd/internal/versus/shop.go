@@ -21,7 +21,7 @@ type shop struct {
 
 // output runs a program and returns what it prints; an error has the end of what it says.
 func output(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // names are constants
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -145,14 +145,14 @@ func (s *shop) wanted(ctx context.Context, pkg string) ([][]string, error) {
 // unpack downloads packages and unpacks them below root. It returns the version of pkg.
 func (s *shop) unpack(ctx context.Context, root, pkg string, list [][]string) (version string, err error) {
 	s.say("downloading %s and %d packages it needs, from Debian", pkg, len(list)-1)
-	if err := os.MkdirAll(root, 0o755); err != nil { //nolint:gosec // apt reads it as another user
+	if err := os.MkdirAll(root, 0o755); err != nil {
 		return "", err
 	}
 	files, err := os.MkdirTemp(s.cache, "debs-")
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(files)
+	defer func() { _ = os.RemoveAll(files) }() // what stays is in the cache
 	args := []string{"download"}
 	for _, p := range list {
 		args = append(args, p[1]+"="+p[2])

@@ -108,9 +108,9 @@ func (p *Peer) heading(protocol string) string {
 }
 
 // table has a line for each row and a column for each peer. entry returns "" for what there is not.
-func (r *Report) table(protocol, corner string, of []row, entry func(w *row, c cell) string) string {
+func (r *Report) table(protocol string, of []row, entry func(w *row, c cell) string) string {
 	peers := r.peersOf(protocol)
-	head := []string{corner}
+	head := []string{""}
 	for _, p := range peers {
 		head = append(head, p.heading(protocol))
 	}
@@ -176,10 +176,10 @@ func (r *Report) noteList() []string {
 	var out []string
 	for i := range r.Runs {
 		x := &r.Runs[i]
-		if x.Note == "" {
+		if x.Note == "" || rowIndex(x.Row) < 0 {
 			continue
 		}
-		w := rows()[slices.IndexFunc(rows(), func(w row) bool { return w.id == x.Row })]
+		w := rows()[rowIndex(x.Row)]
 		note := fmt.Sprintf("%s, %s, %s: %s", r.peer(x.Peer).Title, w.title, spelled(x.Protocol), x.Note)
 		if !slices.Contains(out, note) {
 			out = append(out, note)
@@ -205,5 +205,5 @@ func replaceSection(path, text string) error {
 	if !ok || !ended {
 		return fmt.Errorf("%s has no place for the table: the lines %q and %q", path, strings.TrimSpace(sectionBegin), strings.TrimSpace(sectionEnd))
 	}
-	return os.WriteFile(path, []byte(before+sectionBegin+text+sectionEnd+after), 0o644)
+	return os.WriteFile(path, []byte(before+sectionBegin+text+sectionEnd+after), 0o644) //nolint:gosec // the README
 }

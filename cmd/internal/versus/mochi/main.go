@@ -18,13 +18,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: mochi host:port")
 		os.Exit(2)
 	}
-	if err := serve(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "mochi:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "mochi:", serve(os.Args[1]))
+	os.Exit(1)
 }
 
-// serve serves until the process is killed.
+// serve serves until the process is killed, or something is wrong.
 func serve(addr string) error {
 	s := mqtt.New(nil)
 	if err := s.AddHook(new(everybody), nil); err != nil {

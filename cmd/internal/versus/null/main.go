@@ -16,13 +16,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: null host:port")
 		os.Exit(2)
 	}
-	if err := serve(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "null:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "null:", serve(os.Args[1]))
+	os.Exit(1)
 }
 
-// serve serves until the process is killed.
+// serve serves until the process is killed, or something is wrong.
 func serve(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -134,7 +134,7 @@ func TestLeaves(t *testing.T) {
 	if _, err := in.ReadByte(); err == nil {
 		t.Error("the connection is still open after DISCONNECT")
 	}
-	// the pipe is closed after the connection has left
+	// The pipe is closed after the connection has left
 	all.mu.RLock()
 	defer all.mu.RUnlock()
 	if n := len(all.members); n != 0 {
