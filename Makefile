@@ -70,8 +70,8 @@ chromium:
 bench: ## all benchmarks; PKG=./core/... BENCH=Publish COUNT=10 choose
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) $(or $(PKG),./...)
 
-bench-peers: ## wye and other brokers in turns; ROWS='fan-1 queue' PEERS='wye nats' ROUNDS=3 SECONDS=3 choose, ARGS=--list lists
-	@$(GO) run ./cmd/internal/versus/command --rows "$(ROWS)" --peers "$(PEERS)" --rounds $(or $(ROUNDS),3) --seconds $(or $(SECONDS),3) $(ARGS)
+bench-peers: ## wye and other brokers in turns; ROWS='fan-1 queue' PEERS='wye nats' ROUNDS=3 SECONDS=2 choose, ARGS=--list lists
+	@$(GO) run ./cmd/internal/versus/command --rows "$(ROWS)" --peers "$(PEERS)" --rounds $(or $(ROUNDS),3) --seconds $(or $(SECONDS),2) $(ARGS)
 
 powerloss: ## cut the power of the disk engine 500 times, on a file system that forgets; CUTS=... times
 	$(GO) test ./plugins/disk -run 'PowerLoss' -count=1 -v -timeout 1h -cuts $(or $(CUTS),500)

@@ -58,7 +58,7 @@ func mochi() *broker {
 func null() *broker {
 	return &broker{
 		name: "null", title: "null", floor: true,
-		about: "no broker: what comes in is framed again and written to every subscriber, whatever the topic",
+		about: "no broker: what is read is framed again and written to every subscriber at once, whatever the topic; who gathers what comes alone may cost less",
 		urls:  map[string]string{mqtt: "ws://127.0.0.1:{mqtt}"},
 		skips: func(r *row, _ string) string {
 			if r.scenario == "pairs" || r.scenario == "queue" {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 )
@@ -49,7 +50,7 @@ func (m *measuring) install(ctx context.Context) error {
 		peer := Peer{Name: b.name, Title: b.title, About: b.about, Of: b.of, Floor: b.floor, Version: p.version, Via: make(map[string]string)}
 		if err != nil {
 			m.say("%s is left out: %v", b.title, err)
-			peer.LeftOut = err.Error()
+			peer.LeftOut = strings.ReplaceAll(err.Error(), m.o.cache, "…")
 		} else {
 			m.programs[b.name] = p
 			m.say("%s %s", b.title, p.version)
@@ -164,6 +165,7 @@ func (m *measuring) row(ctx context.Context, round int, r *row, protocol string)
 			_, run.Note = b.extra(r, protocol)
 		}
 		m.one(ctx, &run, r, b)
+		run.Error = strings.ReplaceAll(run.Error, m.o.cache, "…") // where somebody has it is nobody's business
 		if ctx.Err() != nil {
 			return
 		}

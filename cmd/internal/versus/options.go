@@ -19,8 +19,8 @@ make bench-peers runs it; its variables ROWS, PEERS, ROUNDS and SECONDS are the 
   --rows 'fan-1 queue'   only these; --list says which there are
   --peers 'wye nats'     only these
   --rounds 3             how often everything is run, from the start of the brokers on
-  --seconds 3            how long each run measures, after --warmup 500ms
-  --limit 60s            when a run is cut off
+  --seconds 2            how long each run measures, after --warmup 300ms
+  --limit 90s            when a run is cut off
   --cache .cache/peers   where programs and data go
   --out folder           where results.json, tables and plots go; all rows and all peers: .github/bench, and the README
                          gets its table; else .cache/bench
@@ -50,9 +50,9 @@ func parse(args []string) (*options, error) {
 	named := fs.String("rows", "", "")
 	who := fs.String("peers", "", "")
 	fs.IntVar(&o.rounds, "rounds", 3, "")
-	fs.Float64Var(&o.seconds, "seconds", 3, "")
-	fs.DurationVar(&o.warmup, "warmup", 500*time.Millisecond, "")
-	fs.DurationVar(&o.limit, "limit", time.Minute, "")
+	fs.Float64Var(&o.seconds, "seconds", 2, "")
+	fs.DurationVar(&o.warmup, "warmup", 300*time.Millisecond, "")
+	fs.DurationVar(&o.limit, "limit", 90*time.Second, "")
 	fs.StringVar(&o.cache, "cache", ".cache/peers", "")
 	fs.StringVar(&o.out, "out", "", "")
 	fs.BoolVar(&o.render, "render", false, "")

@@ -3,6 +3,7 @@ package versus
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -22,6 +23,22 @@ func (r *Report) where() string {
 		r.Started.Format("2 January 2006"), m.Cores, m.CPU, m.Kernel, share, m.Go, plural(r.Rounds, "round"), digits(r.Seconds))
 }
 
+// quiet is the load average up to which a machine counts as one that does nothing else.
+const quiet = 0.5
+
+// hasty says why the figures are no more than a quick look, "" if they are more.
+func (r *Report) hasty() string {
+	load, err := strconv.ParseFloat(r.Machine.Load, 64)
+	switch {
+	case r.Rounds < 3:
+		return fmt.Sprintf("**This was a quick look, of %s and with a load average of %s before the start.** ", plural(r.Rounds, "round"), r.Machine.Load)
+	case err != nil || load > quiet:
+		return fmt.Sprintf("**The machine had other things to do: the load average before the start was %s.** ", r.Machine.Load)
+	default:
+		return ""
+	}
+}
+
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -34,8 +51,8 @@ func (r *Report) Markdown() string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("# wye and its peers\n")
-	p("%s. The load average before the start was %s, and it took %s. Written by `make bench-peers`; [results.json](results.json) has every run, "+
-		"with the arguments of `wye bench` that repeat it.\n", r.where(), r.Machine.Load, r.Finished.Sub(r.Started).Round(1e9))
+	p("%s%s. The load average before the start was %s, and it took %s. Written by `make bench-peers`; [results.json](results.json) has every run, "+
+		"with the arguments of `wye bench` that repeat it.\n", r.hasty(), r.where(), r.Machine.Load, r.Finished.Sub(r.Started).Round(1e9))
 	p("Each broker starts each round with an empty folder, alone on its cores while it is measured: all others are idle. Brokers take turns in each row. " +
 		"The figure is the median of the rounds, the least and the greatest are in brackets. Messages are of 16 bytes, over WebSockets where it does not say tcp; " +
 		"QoS 0 and auto acknowledgement, for the queue everything is confirmed and acknowledged. Several messages may share a packet, as far as the publisher has some at hand; " +
@@ -130,8 +147,8 @@ func (r *Report) Summary() string {
 	if own := r.peer("wye"); own != nil {
 		version = " " + own.Version
 	}
-	fmt.Fprintf(&b, "CPU-seconds of the broker per million deliveries, and deliveries per second; p99 for the latency; 5,000 idle connections. wye%s and the best of %s; "+
-		"**bold** is better. %s.\n\n%s\n", version, r.others(), r.where(), g.b.String())
+	fmt.Fprintf(&b, "%sCPU-seconds of the broker per million deliveries, and deliveries per second; p99 for the latency; 5,000 idle connections. wye%s and the best of %s; "+
+		"**bold** is better. %s.\n\n%s\n", r.hasty(), version, r.others(), r.where(), g.b.String())
 	b.WriteString("```sh\nmake bench-peers ROWS=fan-100 PEERS='wye nats'    # one row; without ROWS and PEERS all\n```\n\n" +
 		"[Everybody, in every row, with spread, plots and configurations](.github/bench/README.md).\n")
 	return b.String()

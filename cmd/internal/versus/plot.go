@@ -74,7 +74,7 @@ const (
 	plotRight  = 30
 	plotTop    = 78
 	lineHeight = 30
-	legendStep = 112
+	legendStep = 136
 	legendRow  = 18
 )
 

@@ -21,7 +21,7 @@ func TestRun(t *testing.T) {
 	out := filepath.Join(dir, "out")
 	var stdout, stderr bytes.Buffer
 	code := versus.Run(t.Context(), []string{
-		"--rows", "fan-1 pairs latency queue cross", "--peers", "wye mochi null", "--rounds", "2", "--seconds", "0.1", "--warmup", "10ms",
+		"--rows", "fan-1 pairs latency cross", "--peers", "wye mochi null", "--rounds", "2", "--seconds", "0.1", "--warmup", "10ms",
 		"--cache", filepath.Join(dir, "cache"), "--out", out,
 	}, &stdout, &stderr)
 	if code != 0 {
@@ -37,16 +37,16 @@ func TestRun(t *testing.T) {
 		switch {
 		case x.Error != "" || x.Cut || x.Result == nil:
 			t.Errorf("%s, %s, %s: %s", x.Peer, x.Row, x.Protocol, x.Error)
-		case x.Result.Deliveries == 0 || x.Result.BrokerCPU == nil || x.Result.BrokerRSS == 0:
+		case x.Result.Received == 0 || x.Result.BrokerCPU == nil || x.Result.BrokerRSS == 0:
 			t.Errorf("%s, %s, %s: nothing was measured: %+v", x.Peer, x.Row, x.Protocol, *x.Result)
 		case x.Row == "latency" && x.Result.Latency == nil:
 			t.Errorf("%s has no latency", x.Peer)
 		}
 	}
 	want := map[string]int{
-		"fan-1 stomp wye": 2, "pairs stomp wye": 2, "latency stomp wye": 2, "queue stomp wye": 2, "cross cross wye": 2,
-		"fan-1 mqtt wye": 2, "pairs mqtt wye": 2, "latency mqtt wye": 2, "queue mqtt wye": 2,
-		"fan-1 mqtt mochi": 2, "pairs mqtt mochi": 2, "latency mqtt mochi": 2, "queue mqtt mochi": 2,
+		"fan-1 stomp wye": 2, "pairs stomp wye": 2, "latency stomp wye": 2, "cross cross wye": 2,
+		"fan-1 mqtt wye": 2, "pairs mqtt wye": 2, "latency mqtt wye": 2,
+		"fan-1 mqtt mochi": 2, "pairs mqtt mochi": 2, "latency mqtt mochi": 2,
 		"fan-1 mqtt null": 2, "latency mqtt null": 2, // it sends everything to everybody, so that it can have no pairs
 	}
 	if !maps.Equal(rounds, want) {

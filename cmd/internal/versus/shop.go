@@ -97,7 +97,7 @@ func (s *shop) debian(ctx context.Context, pkg string) (program, error) {
 	}
 	root := filepath.Join(s.cache, "debian", pkg)
 	note := filepath.Join(root, ".version")
-	if v, err := os.ReadFile(note); err == nil {
+	if v, err := os.ReadFile(note); err == nil { //nolint:gosec // in the cache
 		return program{root: root, version: string(v)}, nil
 	}
 	list, err := s.wanted(ctx, pkg)
