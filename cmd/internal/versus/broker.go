@@ -33,8 +33,8 @@ type broker struct {
 
 	// urls are those of the protocols; {stomp} and {mqtt} are ports.
 	urls map[string]string
-	// skips says why a row makes no sense for it, "" if it does.
-	skips func(r *row, protocol string) string
+	// skips says whether it takes no part in a row of which it speaks the protocols, and why, if that is to be told.
+	skips func(r *row) (why string, skip bool)
 	// extra returns more arguments of wye bench, and what the reader should know about that.
 	extra func(r *row, protocol string) (args []string, note string)
 	// install gets it ready to be started. An error says what is missing.
@@ -68,7 +68,28 @@ func (b *broker) takes(r *row, protocol string) bool {
 			return false
 		}
 	}
-	return b.skips == nil || b.skips(r, protocol) == ""
+	return !b.skipped(r)
+}
+
+func (b *broker) skipped(r *row) bool {
+	if b.skips == nil {
+		return false
+	}
+	_, skip := b.skips(r)
+	return skip
+}
+
+// without says why it takes no part in rows, by their id.
+func (b *broker) without() map[string]string {
+	reasons := make(map[string]string)
+	for _, r := range rows() {
+		if b.skipped(&r) {
+			if why, _ := b.skips(&r); why != "" {
+				reasons[r.id] = why
+			}
+		}
+	}
+	return reasons
 }
 
 // transport is what a protocol is spoken over.

@@ -12,5 +12,5 @@
 // as such and never left out.
 //
 // The load is `wye bench` in a process of its own, so that any figure can be had again by hand: the arguments are in
-// the log. The package measures nothing itself, and knows of wye no more than how it is started.
+// results.json. The package measures nothing itself, and knows of wye no more than how it is started.
 package versus

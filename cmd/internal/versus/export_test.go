@@ -76,3 +76,9 @@ func Start(ctx context.Context, dir, path string, args ...string) error {
 
 // Descendant finds a process by its name.
 func Descendant(pid int, comm string) (int, error) { return descendant(pid, comm) }
+
+// Debian gets a package.
+func Debian(ctx context.Context, cache, pkg string) error {
+	_, err := (&shop{cache: cache, say: func(string, ...any) {}}).debian(ctx, pkg)
+	return err
+}

@@ -60,11 +60,8 @@ func null() *broker {
 		name: "null", title: "null", floor: true,
 		about: "no broker: what is read is framed again and written to every subscriber at once, whatever the topic; who gathers what comes alone may cost less",
 		urls:  map[string]string{mqtt: "ws://127.0.0.1:{mqtt}"},
-		skips: func(r *row, _ string) string {
-			if r.scenario == "pairs" || r.scenario == "queue" {
-				return "it sends everything to everybody"
-			}
-			return ""
+		skips: func(r *row) (string, bool) {
+			return "everybody gets everything", r.scenario == "pairs" || r.scenario == "queue"
 		},
 		install: built("null", module+"/cmd/internal/versus/null", func(context.Context, *shop) string { return "–" }),
 		command: onSocket,

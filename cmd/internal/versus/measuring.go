@@ -47,7 +47,7 @@ func (m *measuring) install(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		peer := Peer{Name: b.name, Title: b.title, About: b.about, Of: b.of, Floor: b.floor, Version: p.version, Via: make(map[string]string)}
+		peer := Peer{Name: b.name, Title: b.title, About: b.about, Of: b.of, Floor: b.floor, Version: p.version, Without: b.without(), Via: make(map[string]string)}
 		if err != nil {
 			m.say("%s is left out: %v", b.title, err)
 			peer.LeftOut = strings.ReplaceAll(err.Error(), m.o.cache, "…")

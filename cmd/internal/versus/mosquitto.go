@@ -8,28 +8,18 @@ import (
 	"strings"
 )
 
-// onlyFor takes part in the durable queue only: a configuration that does nothing for other rows.
-func onlyFor(scenario string) func(r *row, protocol string) string {
-	return func(r *row, _ string) string {
-		if r.scenario != scenario {
-			return "as the one beside it"
-		}
-		return ""
-	}
+// onlyFor has a variant take part only where it makes a difference.
+func onlyFor(scenario string) func(r *row) (string, bool) {
+	return func(r *row) (string, bool) { return "", r.scenario != scenario }
 }
 
 // mosquitto is the broker without persistence, or with it, for the durable queue.
 func mosquitto(stored bool) *broker {
 	b := &broker{
 		name: "mosquitto", title: "Mosquitto",
-		about: "no persistence, no limits of queues, TCP_NODELAY",
-		urls:  map[string]string{mqtt: "ws://127.0.0.1:{mqtt}"},
-		skips: func(r *row, _ string) string {
-			if r.scenario == "queue" {
-				return "nothing would be durable"
-			}
-			return ""
-		},
+		about:   "no persistence, no limits of queues, TCP_NODELAY",
+		urls:    map[string]string{mqtt: "ws://127.0.0.1:{mqtt}"},
+		skips:   func(r *row) (string, bool) { return "nothing would be durable", r.scenario == "queue" },
 		install: installMosquitto,
 	}
 	if stored {

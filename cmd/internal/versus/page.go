@@ -129,16 +129,16 @@ func (r *Report) Summary() string {
 		if w.protocols[0] == cross {
 			pairs = []string{cross}
 		}
-		any := false
+		found := false
 		for _, protocol := range pairs {
 			own, other := r.pair(&w, protocol)
-			any = any || own != "–" || other != "–"
+			found = found || own != "–" || other != "–"
 			line = append(line, own, other)
 		}
 		for len(line) < g.cols {
 			line = append(line, "")
 		}
-		if any {
+		if found {
 			g.add(line...)
 		}
 	}

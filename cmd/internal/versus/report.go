@@ -33,6 +33,7 @@ type Peer struct {
 	Of      string            `json:"variant_of,omitempty"`
 	Floor   bool              `json:"floor,omitempty"`
 	Via     map[string]string `json:"via"`                // transports of the protocols
+	Without map[string]string `json:"without,omitempty"`  // rows it takes no part in, and why
 	LeftOut string            `json:"left_out,omitempty"` // why it is not there
 }
 

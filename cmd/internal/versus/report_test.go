@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -51,6 +52,11 @@ func TestTables(t *testing.T) {
 	golden(t, "summary.md", r.Summary())
 	plots := r.Plots()
 	golden(t, "cost-mqtt.svg", plots["cost-mqtt.svg"])
+	for i := range 9 { // one for each peer
+		if class := fmt.Sprintf(".c%d{", i); strings.Count(plots["cost-mqtt.svg"], class) != 2 {
+			t.Errorf("%s has no colour for light and dark backgrounds", class)
+		}
+	}
 	for name, svg := range plots {
 		if !strings.Contains(page, "("+name+")") {
 			t.Errorf("%s is not on the page", name)

@@ -163,6 +163,43 @@ Conf mosquitto (2.0.11-1.2+deb12u2 Debian:12.9/oldstable [amd64])
 	}
 }
 
+// TestDebian uses what is installed, unpacks what is not, and says why it cannot. The programs of Debian are played by scripts.
+func TestDebian(t *testing.T) {
+	bin, cache := t.TempDir(), t.TempDir()
+	play := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", bin)
+	if err := versus.Debian(t.Context(), cache, "mosquitto"); err == nil || !strings.Contains(err.Error(), "no apt-get") {
+		t.Errorf("without apt-get: %v", err)
+	}
+	play("apt-get", `case $1 in
+install) echo 'Inst mosquitto (2.0.11 Debian:12 [amd64])' ;;
+download) [ "$2" = mosquitto=2.0.11 ] && echo deb >mosquitto.deb ;;
+esac`)
+	play("dpkg-deb", `echo unpacked >"$3/program"`)
+	if err := versus.Debian(t.Context(), cache, "mosquitto"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(cache, "debian", "mosquitto", "program")); err != nil {
+		t.Error(err)
+	}
+	play("apt-get", "echo 'E: no network' >&2; exit 100")
+	play("sudo", "exit 1")
+	if err := versus.Debian(t.Context(), cache, "mosquitto"); err != nil {
+		t.Errorf("it is there already: %v", err)
+	}
+	if err := versus.Debian(t.Context(), cache, "activemq"); err == nil || !strings.Contains(err.Error(), "no network") {
+		t.Errorf("without network: %v", err)
+	}
+	play("dpkg-query", "printf 'installed 5.17'")
+	if err := versus.Debian(t.Context(), cache, "activemq"); err != nil {
+		t.Errorf("it is installed: %v", err)
+	}
+}
+
 // script writes a program for the shell.
 func script(t *testing.T, text string) string {
 	t.Helper()

@@ -123,6 +123,9 @@ func (r *Report) table(protocol string, of []row, entry func(w *row, c cell) str
 		for _, p := range peers {
 			c := r.cell(w.id, protocol, p.Name)
 			text := "–"
+			if p.Without[w.id] != "" {
+				text = "n/a"
+			}
 			if len(c.runs) > 0 {
 				found = true
 				if text = entry(w, c); text == "" {
@@ -174,6 +177,13 @@ func (r *Report) flawList() []string {
 // noteList says what was different for whom.
 func (r *Report) noteList() []string {
 	var out []string
+	for _, w := range rows() {
+		for _, p := range r.Peers {
+			if why := p.Without[w.id]; why != "" {
+				out = append(out, fmt.Sprintf("%s, %s: n/a, for %s", p.Title, w.title, why))
+			}
+		}
+	}
 	for i := range r.Runs {
 		x := &r.Runs[i]
 		if x.Note == "" || rowIndex(x.Row) < 0 {
