@@ -150,7 +150,11 @@ func (r *Report) Summary() string {
 	fmt.Fprintf(&b, "%sCPU-seconds of the broker per million deliveries, and deliveries per second; p99 for the latency; 5,000 idle connections. wye%s and the best of %s; "+
 		"**bold** is better. %s.\n\n%s\n", r.hasty(), version, r.others(), r.where(), g.b.String())
 	b.WriteString("```sh\nmake bench-peers ROWS=fan-100 PEERS='wye nats'    # one row; without ROWS and PEERS all\n```\n\n" +
-		"[Everybody, in every row, with spread, plots and configurations](.github/bench/README.md).\n")
+		"[Everybody, in every row, with spread, plots and configurations](.github/bench/README.md)")
+	if strings.Contains(b.String(), "⚠") {
+		b.WriteString(", and what ⚠ means")
+	}
+	b.WriteString(".\n")
 	return b.String()
 }
 
