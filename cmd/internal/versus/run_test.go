@@ -2,6 +2,8 @@ package versus_test
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -62,6 +64,43 @@ func TestRun(t *testing.T) {
 	if left, _ := os.ReadDir(filepath.Join(dir, "cache", "run", "wye")); len(left) > 0 {
 		t.Errorf("data left behind: %v", left)
 	}
+	interrupted(t, dir)
+}
+
+// interrupted ends a comparison in its midst, with what an earlier one has built, and wants nothing to be left of it.
+func interrupted(t *testing.T, dir string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := filepath.Join(dir, "never")
+	stderr := &watcher{word: "mqtt  null", seen: cancel}
+	code := versus.Run(ctx, []string{
+		"--rows", "fan-1", "--peers", "null", "--rounds", "100", "--seconds", "0.1", "--cache", filepath.Join(dir, "cache"), "--out", out,
+	}, io.Discard, stderr)
+	if code != 1 || ctx.Err() == nil {
+		t.Errorf("exit code %d\n%s", code, stderr.String())
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("half a comparison was written down")
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "cache", "run", "null")); len(left) > 0 {
+		t.Errorf("data left behind: %v", left)
+	}
+}
+
+// watcher is a log that says when a word comes.
+type watcher struct {
+	bytes.Buffer
+
+	word string
+	seen func()
+}
+
+func (w *watcher) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(w.word)) {
+		w.seen()
+	}
+	return w.Buffer.Write(b)
 }
 
 // TestArguments refuses what makes no sense.
