@@ -14,3 +14,6 @@ func Graph(opts ...fx.Option) fx.Option {
 	p := &program{stderr: io.Discard, plugins: opts}
 	return fx.Options(p.graph(), invoke())
 }
+
+// NewThrift is for tests.
+var NewThrift = newThrift
