@@ -36,7 +36,7 @@ func FuzzSTOMPTalk(f *testing.F) {
 			if s.pick(2) == 0 {
 				talk.nc = dial(t, hostOf(k.running.stomp))
 			} else {
-				talk.nc = dialWS(t, hostOf(k.running.ws), "v12.stomp")
+				talk.nc = dialWS(t, hostOf(k.ws), "v12.stomp")
 			}
 			talk.run()
 		})
