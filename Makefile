@@ -35,7 +35,7 @@ test: tidy lint clients chromium race alloc ## everything CI runs: lint, all tes
 
 race: clients chromium ## all tests once, under the race detector, in random order
 	@echo "==> go test -race ./... (some minutes)"
-	@export CHROME_BIN="$$(bash .ci/chromium)"; $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
+	@export CHROME_BIN="$$(bash .ci/chromium)" PROXIES_DIR="$$(bash .ci/proxies)"; $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
 
 alloc: ## the packages whose tests count allocations, without the race detector
 	@echo "==> go test without the race detector, where allocations are counted"
@@ -87,7 +87,7 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 	@grep -rlE '^func Fuzz' --include=*_test.go . | grep -v node_modules | sort | while read -r file; do \
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
 			echo "==> $$target in $$(dirname "$$file") for $(FUZZTIME)"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "$$(dirname "$$file")" </dev/null; \
 		done; \
 	done
 
