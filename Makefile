@@ -17,7 +17,7 @@ FUZZTIME      ?= 60s
 # Packages whose AllocsPerRun tests mean nothing under the race detector.
 NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help run build test race alloc lint fmt bench bench-growth bench-compare fuzz crash powerloss vuln tidy clients chromium clean
+.PHONY: help run build test race alloc lint fmt bench bench-peers bench-growth bench-compare fuzz crash powerloss vuln tidy clients chromium clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -35,7 +35,7 @@ test: tidy lint clients chromium race alloc ## everything CI runs: lint, all tes
 
 race: clients chromium ## all tests once, under the race detector, in random order
 	@echo "==> go test -race ./... (some minutes)"
-	@export CHROME_BIN="$$(bash .ci/chromium)"; $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
+	@export CHROME_BIN="$$(bash .ci/chromium)" PROXIES_DIR="$$(bash .ci/proxies)"; $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
 
 alloc: ## the packages whose tests count allocations, without the race detector
 	@echo "==> go test without the race detector, where allocations are counted"
@@ -71,6 +71,9 @@ chromium:
 bench: ## all benchmarks; PKG=./core/... BENCH=Publish COUNT=10 choose
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) $(or $(PKG),./...)
 
+bench-peers: ## wye and other brokers in turns; ROWS='fan-1 queue' PEERS='wye nats' ROUNDS=3 SECONDS=2 choose, ARGS=--list lists
+	@$(GO) run ./cmd/internal/versus/command --rows "$(ROWS)" --peers "$(PEERS)" --rounds $(or $(ROUNDS),3) --seconds $(or $(SECONDS),2) $(ARGS)
+
 bench-growth: ## how cost grows with what is around it, into .github/bench/growth; CURVES='body queues' prints some of it
 	@$(GO) run ./cmd/internal/growth/command -only "$(CURVES)"
 
@@ -84,7 +87,7 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 	@grep -rlE '^func Fuzz' --include=*_test.go . | grep -v node_modules | sort | while read -r file; do \
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
 			echo "==> $$target in $$(dirname "$$file") for $(FUZZTIME)"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "$$(dirname "$$file")" </dev/null; \
 		done; \
 	done
 

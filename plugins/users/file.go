@@ -127,12 +127,21 @@ func Edit(path string, change func([]User) ([]User, error)) error {
 	if err != nil {
 		return err
 	}
+	text, err := format(all)
+	if err != nil {
+		return err
+	}
+	return replace(path, text)
+}
+
+// format returns the file that Read reads as all, which it sorts by name.
+func format(all []User) (string, error) {
 	slices.SortStableFunc(all, func(a, b User) int { return cmp.Compare(a.Name, b.Name) })
 	var b strings.Builder
 	b.WriteString("# The users of wye: name:hash:group,group. Change it with: wye user add|passwd|rm|import\n")
 	for i := range all {
 		if err := all[i].check(); err != nil {
-			return err
+			return "", err
 		}
 		groups := make([]string, len(all[i].Groups))
 		for j, g := range all[i].Groups {
@@ -140,7 +149,7 @@ func Edit(path string, change func([]User) ([]User, error)) error {
 		}
 		fmt.Fprintf(&b, "%s:%s:%s\n", escape(all[i].Name), all[i].Hash, strings.Join(groups, ","))
 	}
-	return replace(path, b.String())
+	return b.String(), nil
 }
 
 // replace writes text beside path and moves it there.
