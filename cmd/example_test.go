@@ -38,4 +38,5 @@ func ExampleRun() {
 	//   httpauth.Authenticator
 	//   jwt.Authenticator
 	//   mqtt.Protocol
+	//   wyecmd.thrift
 }
