@@ -7,6 +7,7 @@ SHELL := /bin/bash
 GO            ?= go
 GOLANGCI      := v2.15.0
 GOVULNCHECK   := v1.1.4
+BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
 BIN           := $(CURDIR)/.cache/bin
 LINT          := $(BIN)/golangci-lint-$(GOLANGCI)
 CLIENTS       := cmd/testdata/clients
@@ -16,10 +17,10 @@ FUZZTIME      ?= 60s
 # Packages whose AllocsPerRun tests mean nothing under the race detector.
 NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help run build test race alloc lint fmt bench fuzz crash powerloss soak vuln tidy clients chromium clean
+.PHONY: help run build test race alloc lint fmt bench bench-peers bench-growth bench-compare fuzz crash powerloss soak vuln tidy clients chromium clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 run: ## build and run the broker with configs/dev.yaml; ARGS="--set key=value" adds arguments
 	@echo "==> building wye (the first time takes a minute)"
@@ -69,6 +70,15 @@ chromium:
 
 bench: ## all benchmarks; PKG=./core/... BENCH=Publish COUNT=10 choose
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) $(or $(PKG),./...)
+
+bench-peers: ## wye and other brokers in turns; ROWS='fan-1 queue' PEERS='wye nats' ROUNDS=3 SECONDS=2 choose, ARGS=--list lists
+	@$(GO) run ./cmd/internal/versus/command --rows "$(ROWS)" --peers "$(PEERS)" --rounds $(or $(ROUNDS),3) --seconds $(or $(SECONDS),2) $(ARGS)
+
+bench-growth: ## how cost grows with what is around it, into .github/bench/growth; CURVES='body queues' prints some of it
+	@$(GO) run ./cmd/internal/growth/command -only "$(CURVES)"
+
+bench-compare: ## the benchmarks of BASE (a revision) and of here, in turns; PKG=./core BENCH=Publish COUNT=10 choose
+	@GO="$(GO)" BIN="$(BIN)" BENCHSTAT=$(BENCHSTAT) bash .ci/bench-compare "$(BASE)" "$(or $(PKG),./core)" "$(or $(BENCH),.)" "$(or $(COUNT),10)"
 
 powerloss: ## cut the power of the disk engine 500 times, on a file system that forgets; CUTS=... times
 	$(GO) test ./plugins/disk -run 'PowerLoss' -count=1 -v -timeout 1h -cuts $(or $(CUTS),500)
