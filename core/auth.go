@@ -78,6 +78,7 @@ const (
 	OpCreate                   // a queue that is not there yet, by sending to it or consuming it
 	OpDelete                   // the queue of a group
 	OpRetain                   // to set or clear the retained message of a topic
+	OpManage                   // to administer, not as a client: a queue, "broker/<what>" or "vhost/<name>"
 )
 
 // String returns the name used in configuration and logs.
@@ -103,6 +104,8 @@ func (o Op) String() string {
 		return "delete"
 	case OpRetain:
 		return "retain"
+	case OpManage:
+		return "manage"
 	default:
 		return "unknown"
 	}
