@@ -63,6 +63,7 @@ type Broker struct {
 	seq      atomic.Uint64
 	sessions atomic.Uint64 // there ever were
 	changes  atomic.Uint64 // of what authorizers answer
+	mind     mind
 	policy   outbox.Config[Delivery]
 	chains   map[Op]chain
 	stats    stats
@@ -120,7 +121,7 @@ func NewBroker(o Options) (*Broker, error) {
 			Size: func(d *Delivery) int64 { return int64(d.size()) },
 			Key:  func(d *Delivery) any { return conflateKey{d.Sub, d.Destination} },
 		},
-		chains: makeChains(o.Interceptors),
+		chains: makeChains(o.Interceptors), mind: newMind(&o),
 	}
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
 	b.ctx, b.stop = context.WithCancel(context.Background())
