@@ -66,7 +66,6 @@ type Broker struct {
 	mind     mind
 	policy   outbox.Config[Delivery]
 	chains   map[Op]chain
-	stats    stats
 	delayed  *delayed
 
 	ctx  context.Context // ends with Close
@@ -125,7 +124,6 @@ func NewBroker(o Options) (*Broker, error) {
 	}
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.stats.init()
 	for _, a := range o.Authorizers {
 		if c, ok := a.(Changer); ok {
 			c.OnChange(func() {

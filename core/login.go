@@ -32,7 +32,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	}
 	s := &Session{
 		b: b, v: v, conn: l.Conn, principal: p, deliver: deliver,
-		counters: b.stats.protocol(l.Protocol),
+		counters: v.stats.protocol(l.Protocol),
 		subs:     make(map[string]*attachment), held: make(map[uint64]held),
 		gone: make(chan struct{}),
 	}
