@@ -165,7 +165,7 @@ type place struct {
 //
 // A host of STOMP that is none of these is mostly the name under which the client knows the server: localhost, an address,
 // the Host of HTTP or the server name of TLS stand for nothing, and so does anything while there is but one virtual host, or
-// when the listener says so. Credentials that are of a virtual host come before all that: see enter.
+// when the listener says so; but not the name of a virtual host that the engine knows and that is not served. Credentials that are of a virtual host come before all that: see enter.
 func (b *Broker) find(l *Login) place {
 	info := &ConnInfo{}
 	if l.Conn != nil && l.Conn.Info() != nil {
@@ -183,7 +183,8 @@ func (b *Broker) named(l *Login, info *ConnInfo, e *Entrance) place {
 	var named []place
 	if asked := l.VHost; asked != "" {
 		v := b.lookupVHost(asked)
-		if v != nil || !e.AnyHost && len(b.served) > 1 && !ownName(asked, info) {
+		strange := v == nil && (b.known(asked) != nil || !e.AnyHost && len(b.served) > 1 && !ownName(asked, info))
+		if v != nil || strange {
 			named = append(named, place{v, asked, "host"})
 		}
 	}

@@ -67,6 +67,9 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 		if err := s.v.mayRetain(ctx, m); err != nil {
 			return err
 		}
+		if err := s.v.hasRoomToRetain(ctx, m); err != nil {
+			return err
+		}
 	}
 	m.Publisher, m.User = s.principal.ClientID, s.principal.Name
 	s.b.stamp(m)

@@ -28,6 +28,7 @@ type vhost struct {
 	token     string // name, fit to be a part of a log id
 	index     *subtree.Tree[*entry]
 	retaining retaining
+	room      retainRoom
 	stats     stats
 
 	mu     sync.RWMutex
