@@ -44,7 +44,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if l.Credit > 0 {
 		s.window = queue.NewWindow(l.Credit)
 	}
-	if err := s.Authorize(ctx, OpConnect, clientName(p.ClientID)); err != nil {
+	if err := s.Authorize(ctx, OpConnect, ClientName(p.ClientID)); err != nil {
 		return nil, err
 	}
 	err = b.intercept(ctx, &Call{Op: OpConnect, Principal: &s.principal}, lastDoesNothing)

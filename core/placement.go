@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -281,7 +280,7 @@ func (b *Broker) enter(ctx context.Context, l *Login, at place, p *Principal) (*
 	case v != nil && p.VHost == "" && v.name != defaultVHost:
 		who := *p
 		who.VHost, who.ClientID, who.Remote = v.name, l.ClientID, remoteOf(l.Conn)
-		if b.authorize(ctx, &who, OpConnect, vhostName(v.name)) != nil {
+		if b.authorize(ctx, &who, OpConnect, VHostName(v.name)) != nil {
 			v = nil
 		}
 	}
@@ -313,9 +312,6 @@ func (v *vhost) admits(l *Login) error {
 	}
 	return nil
 }
-
-// vhostName is what a virtual host is called when it is asked for.
-func vhostName(name string) string { return "vhost/" + url.PathEscape(name) }
 
 // clipped is as much of what a client says as comes back to it.
 func clipped(s string) string {
