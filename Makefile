@@ -19,7 +19,7 @@ NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go .
 .PHONY: help run build test race alloc lint fmt bench fuzz crash powerloss vuln tidy clients chromium clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 run: ## build and run the broker with configs/dev.yaml; ARGS="--set key=value" adds arguments
 	@echo "==> building wye (the first time takes a minute)"
@@ -69,6 +69,9 @@ chromium:
 
 bench: ## all benchmarks; PKG=./core/... BENCH=Publish COUNT=10 choose
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) $(or $(PKG),./...)
+
+bench-peers: ## wye and other brokers in turns; ROWS='fan-1 queue' PEERS='wye nats' ROUNDS=3 SECONDS=2 choose, ARGS=--list lists
+	@$(GO) run ./cmd/internal/versus/command --rows "$(ROWS)" --peers "$(PEERS)" --rounds $(or $(ROUNDS),3) --seconds $(or $(SECONDS),2) $(ARGS)
 
 powerloss: ## cut the power of the disk engine 500 times, on a file system that forgets; CUTS=... times
 	$(GO) test ./plugins/disk -run 'PowerLoss' -count=1 -v -timeout 1h -cuts $(or $(CUTS),500)

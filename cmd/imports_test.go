@@ -71,7 +71,7 @@ var owners = map[string][]string{
 	"go.uber.org/dig":              {"cmd", "core/corefx"},
 	"github.com/knadh/koanf":       {"core/config"},
 	"github.com/gorilla/websocket": {"transports/websocket"},
-	"github.com/mochi-mqtt/server": {"protocols/mqtt"},
+	"github.com/mochi-mqtt/server": {"protocols/mqtt", "cmd/internal/versus/mochi"}, // the second is a peer
 	"golang.org/x/crypto":          {"plugins/users"},
 	"golang.org/x/term":            {"cmd"},
 }

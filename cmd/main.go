@@ -43,6 +43,7 @@ func Main(opts ...fx.Option) {
 		<-signals
 		os.Exit(exitInterrupted)
 	}()
+	collectLess()
 	os.Exit(Run(ctx, os.Args[1:], os.Stdout, os.Stderr, opts...))
 }
 

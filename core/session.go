@@ -36,7 +36,7 @@ type Session struct {
 	directs   atomic.Int32 // direct subscriptions
 	writer    writer
 	waker     waker
-	permits   atomic.Pointer[permits] // nil before the first publish
+	ways      atomic.Pointer[ways] // nil before the first publish
 
 	mu      sync.Mutex
 	subs    map[string]*attachment

@@ -193,7 +193,8 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
 	a.s.v.stats.subscriptions.Add(1)
 	if sub.direct() {
-		a.entry = &entry{direct: a}
+		a.entry = new(entry)
+		a.entry.direct.Store(a)
 		a.s.directs.Add(1) // before it can match: see routing.direct
 		v.index.Add(sub.Filter, a.entry)
 		if old != nil {

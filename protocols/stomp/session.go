@@ -15,10 +15,8 @@ import (
 )
 
 const (
-	// readSize is how much is read at once from a client that sends much, smallRead from one that does
-	// not: that buffer lives as long as the session.
-	readSize  = 16 << 10
-	smallRead = 512
+	// readSize is how much is read at once.
+	readSize = 16 << 10
 	// Before login no frame needs more.
 	loginHeaders     = 100
 	loginHeaderBytes = 16 << 10
@@ -33,7 +31,6 @@ type session struct {
 	conn    core.Conn
 	kind    core.Kind // of messages written, unless a body is not UTF-8
 	parser  *frame.Parser
-	small   [smallRead]byte
 	core    *core.Session // nil before login
 	version frame.Version // does not change after login
 	reader  reader
@@ -45,8 +42,9 @@ type session struct {
 	sent       func(core.Published, error) // done of a SEND without receipt
 	temps      map[string]int              // temporary queues that are subscribed to, and how often
 	last       cached
-	client     string // client-id of CONNECT
-	acks       string // what the values of ack headers begin with
+	same       *template // of the last SEND, if the next one with this head goes to the same place
+	client     string    // client-id of CONNECT
+	acks       string    // what the values of ack headers begin with
 
 	dirty atomic.Bool           // something was written and not flushed
 	fatal atomic.Pointer[error] // an ERROR was sent that ends the connection
@@ -86,6 +84,19 @@ func newSession(ctx context.Context, p *Protocol, c core.Conn) *session {
 	return s
 }
 
+// run serves until the connection ends or rests, and is called again when it has rested.
+func (s *session) run() (err error) {
+	defer func() {
+		if errors.Is(err, core.ErrResting) {
+			s.rested()
+		} else {
+			s.end()
+		}
+	}()
+	defer s.contain(&err)
+	return s.serve()
+}
+
 // serve reads until the connection ends and says why.
 func (s *session) serve() error {
 	for {
@@ -93,10 +104,19 @@ func (s *session) serve() error {
 		if err == nil {
 			err = s.read(r)
 		}
+		if errors.Is(err, core.ErrResting) {
+			return err
+		}
 		if err != nil {
 			return s.leave(err)
 		}
 	}
+}
+
+// rested gives back what makes frames that follow each other cheaper.
+func (s *session) rested() {
+	s.parser.Forget()
+	s.same, s.last = nil, cached{}
 }
 
 // end gives everything back. Nothing is written afterwards.
@@ -120,15 +140,13 @@ func (s *session) contain(err *error) {
 
 // read works off one message, which on a stream is all that ever comes.
 func (s *session) read(r io.Reader) error {
-	buf := s.small[:]
-	var big *[readSize]byte
-	defer func() {
-		if big != nil {
-			s.p.reads.Put(big)
-		}
-	}()
+	buf, _ := s.p.reads.Get().(*[readSize]byte)
+	if buf == nil {
+		buf = new([readSize]byte)
+	}
+	defer s.p.reads.Put(buf)
 	for {
-		n, err := r.Read(buf)
+		n, err := r.Read(buf[:])
 		if n > 0 {
 			if err := s.feed(buf[:n]); err != nil {
 				return err
@@ -139,16 +157,6 @@ func (s *session) read(r io.Reader) error {
 		}
 		if err != nil {
 			return err
-		}
-		switch {
-		case big == nil && n == len(buf):
-			if big, _ = s.p.reads.Get().(*[readSize]byte); big == nil {
-				big = new([readSize]byte)
-			}
-			buf = big[:]
-		case big != nil && n < smallRead:
-			s.p.reads.Put(big)
-			big, buf = nil, s.small[:]
 		}
 	}
 }
