@@ -118,6 +118,21 @@ func (s *Session) mayDelete(ctx context.Context, group, filter string) error {
 	return s.Authorize(ctx, OpDelete, groupName(group))
 }
 
+// CheckDeadLetter says what is wrong with the place of dead letters: it must be a queue.
+func (c *QueueConfig) CheckDeadLetter() error {
+	dead := deadLetterDest(c.DeadLetter)
+	if dead == "" {
+		return nil
+	}
+	if !strings.HasPrefix(dead, "queue/") {
+		return fmt.Errorf("dead letters go to a queue, not to %q: %w", clipped(c.DeadLetter), ErrInvalid)
+	}
+	if err := destination.Check(dead); err != nil {
+		return fmt.Errorf("dead letters: %w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
 // deadLetterDest is where a declaration sends dead letters; "" when it is no place of its own.
 func deadLetterDest(s string) string {
 	switch {

@@ -28,7 +28,7 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if strings.HasPrefix(m.Destination, authTopics) {
+	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
 	if err := s.admit(ctx, m, queue); err != nil {
@@ -56,8 +56,13 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 	if m.TextBody && !utf8.Valid(m.Body) {
 		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
 	}
-	if !known && strings.HasPrefix(m.Destination, authTopics) {
+	if !known && ofBroker(m.Destination) {
 		return fmt.Errorf("%s is the broker's own: %w", m.Destination, ErrDenied)
+	}
+	if declared != nil {
+		if err := declared.CheckDeadLetter(); err != nil {
+			return err
+		}
 	}
 	if err := s.mayPublish(ctx, m, declared, known); err != nil {
 		return err

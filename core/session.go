@@ -170,6 +170,7 @@ func (s *Session) leave() {
 		st := s.st
 		s.mu.Unlock()
 		if st != nil { // nil: the login has not come that far
+			s.recheckWill(st)
 			st.leave()
 		}
 	})

@@ -26,6 +26,11 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err := destination.CheckFilter(sub.Filter); err != nil {
 		return fmt.Errorf("subscribe: %w: %w", ErrInvalid, err)
 	}
+	if sub.Queue != nil {
+		if err := sub.Queue.CheckDeadLetter(); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
 	who, changes := s.Principal(), s.b.changes.Load()
 	if err := s.maySubscribe(ctx, sub); err != nil {
 		return s.denied(err)
