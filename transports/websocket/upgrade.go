@@ -27,13 +27,11 @@ type upgrade struct {
 
 var _ http.Handler = (*upgrade)(nil)
 
-// gorillaBuffer is gorilla's own read buffer: frame heads and control frames. What is read ahead is in
-// wire.Reader.
-const gorillaBuffer = 256
+// gorillaBuffer is the least that gorilla takes over from whoever hijacks.
+const gorillaBuffer = 257
 
 func newUpgrade(t *Transport, h core.Handler) *upgrade {
 	return &upgrade{t: t, h: h, known: strings.Join(h.Subprotocols(), ", "), up: websocket.Upgrader{
-		ReadBufferSize:    gorillaBuffer,
 		WriteBufferSize:   gorillaBuffer,
 		WriteBufferPool:   &sync.Pool{},                             // never asked: gorilla writes no messages
 		CheckOrigin:       func(*http.Request) bool { return true }, // decided before
@@ -44,16 +42,39 @@ func newUpgrade(t *Transport, h core.Handler) *upgrade {
 
 func reply(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, text)
+}
+
+// secure sets the headers that keep a browser from doing anything with an answer but showing it.
+func (u *upgrade) secure(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY") // for browsers that know no frame-ancestors
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store") // the URL may hold a ticket
+	if hsts := u.t.cfg.HSTS; r.TLS != nil && hsts > 0 {
+		h.Set("Strict-Transport-Security", fmt.Sprintf("max-age=%d", int64(hsts.Seconds())))
+	}
+}
+
+// client returns the address of whoever asks, as the proxies tell it that are trusted.
+func (u *upgrade) client(r *http.Request) net.Addr {
+	hops := wire.ForwardedFor(r.Header.Values("X-Forwarded-For"))
+	if u.t.cfg.ProxyHeader == forwardedFor {
+		hops = wire.Forwarded(r.Header.Values("Forwarded"))
+	}
+	return u.t.proxies.Client(peer(r.RemoteAddr), hops)
 }
 
 // ServeHTTP implements http.Handler. It returns as soon as the connection is upgraded, which lets the
 // HTTP server's goroutine and buffers go.
 func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handled(r)
-	remote := u.t.proxies.Client(peer(r.RemoteAddr), r.Header.Values("X-Forwarded-For"))
+	u.secure(w, r)
+	remote := u.client(r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		w.Header().Set("Connection", "close") // what follows may be a body, or HTTP/2
@@ -111,7 +132,7 @@ func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr
 	if chosen != "" {
 		head.Set("Sec-Websocket-Protocol", chosen)
 	}
-	ws, err := u.up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) net.Conn { return c.take(&u.t.hub, nc, info) }}, r, head)
+	ws, err := u.up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) (net.Conn, *bufio.Reader) { return c.take(&u.t.hub, nc, info) }}, r, head)
 	if err != nil {
 		u.t.hub.Release(remote)
 		u.t.hub.Refuse(core.ErrInvalid.ID())
@@ -205,8 +226,8 @@ func forwarded(r *http.Request) bool {
 // info copies what is kept, because the strings of a request share one piece of memory.
 func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
 	info := &core.ConnInfo{
-		ID: wire.NewID(), Listener: u.t.name, Transport: "websocket",
-		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), TLS: r.TLS,
+		ID: wire.NewID(), Listener: u.t.Name(), Transport: "websocket",
+		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), Host: strings.Clone(r.Host), TLS: r.TLS,
 		Header: make(http.Header), Forwarded: forwarded(r), Ticket: strings.Clone(r.URL.Query().Get("ticket")),
 	}
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
@@ -238,7 +259,7 @@ func (a textAddr) String() string { return string(a) }
 // hijacker hands gorilla a net.Conn of ours in the place of the server's.
 type hijacker struct {
 	http.ResponseWriter
-	take func(net.Conn) net.Conn
+	take func(net.Conn) (net.Conn, *bufio.Reader)
 }
 
 // Hijack implements http.Hijacker.
@@ -247,5 +268,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("the HTTP server cannot hand over its connection: %w", err)
 	}
-	return h.take(nc), rw, nil
+	if rw.Reader.Buffered() == 0 { // else gorilla refuses
+		nc, rw.Reader = h.take(nc)
+	}
+	return nc, rw, nil
 }
