@@ -235,6 +235,7 @@ func (p *peer) finish(err error) error {
 		f = failure(codeMaxConnectTime, "no CONNECT in time")
 	}
 	gone := f == nil && !p.left && lost(err)
+	p.release() // others need not wait for the end
 	if p.session != nil {
 		if !gone {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), drainTime)
