@@ -17,7 +17,7 @@ FUZZTIME      ?= 60s
 # Packages whose AllocsPerRun tests mean nothing under the race detector.
 NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help run build test race alloc lint fmt bench bench-peers bench-growth bench-compare fuzz crash powerloss vuln tidy clients chromium clean
+.PHONY: help run build test race alloc lint fmt bench bench-peers bench-growth bench-compare fuzz crash powerloss soak vuln tidy clients chromium clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -94,6 +94,9 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 crash: ## kill -9 the broker under its clients, CYCLES (100) times; SEED=n does what a run did before, KEEP=dir keeps all
 	@$(GO) test -run '^TestCrash$$' -count=1 -timeout 2h -v ./cmd/internal/crash -args \
 		-cycles $(or $(CYCLES),100) -seed $(or $(SEED),0) -keep "$(abspath $(KEEP))"
+
+soak: ## clients come and go for MINUTES (30); then the broker must have what it had before
+	@$(GO) test -run '^TestSoak$$' -count=1 -timeout 24h -v ./cmd -args -soak $(or $(MINUTES),30)m
 
 vuln: ## known vulnerabilities in what is used; asks vuln.go.dev
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...

@@ -38,5 +38,4 @@ func ExampleRun() {
 	//   httpauth.Authenticator
 	//   jwt.Authenticator
 	//   mqtt.Protocol
-	//   wyecmd.thrift
 }
