@@ -76,11 +76,12 @@ func (o *outgoing) copies(places []place) []*core.Message {
 
 // compose makes a message of a SEND. The user's headers are what is left of the frame's.
 func (s *session) compose(o *outgoing, f *frame.Frame) ([]place, error) {
-	if f.Again && s.same != nil {
+	if !f.Again {
+		s.same = nil
+	} else if s.same != nil {
 		o.message = s.same.with(f.Body)
 		return s.last.places[:], nil
 	}
-	s.same = nil
 	m := &core.Message{Body: f.Body, Persistent: true}
 	o.message = m
 	user := 0 // headers
@@ -123,7 +124,7 @@ func (s *session) compose(o *outgoing, f *frame.Frame) ([]place, error) {
 		return nil, err
 	}
 	m.Destination = places[0].name
-	if o.seen&^repeatable == 0 && s.last.text == o.destination {
+	if f.Again && o.seen&^repeatable == 0 && s.last.text == o.destination {
 		s.same = (*template)(m.Clone())
 	}
 	return places, s.replyTo(m)

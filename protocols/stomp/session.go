@@ -42,6 +42,8 @@ type session struct {
 	sent       func(core.Published, error) // done of a SEND without receipt
 	temps      map[string]int              // temporary queues that are subscribed to, and how often
 	last       cached
+	acked      []uint64  // tags to be settled in one go, see settleAcked
+	gathers    bool      // idle is called before each wait, so not after each message
 	same       *template // of the last SEND, if the next one with this head goes to the same place
 	client     string    // client-id of CONNECT
 	acks       string    // what the values of ack headers begin with
@@ -81,6 +83,10 @@ func newSession(ctx context.Context, p *Protocol, c core.Conn) *session {
 		s.kind = core.Binary
 	}
 	s.reader.dialect, s.reader.defaultKind = p.cfg.on(c.Info().Listener)
+	if w, ok := c.(core.Waiter); ok {
+		s.gathers = true
+		w.BeforeWait(s.idle)
+	}
 	return s
 }
 
@@ -116,7 +122,7 @@ func (s *session) serve() error {
 // rested gives back what makes frames that follow each other cheaper.
 func (s *session) rested() {
 	s.parser.Forget()
-	s.same, s.last = nil, cached{}
+	s.same, s.last, s.acked = nil, cached{}, nil
 }
 
 // end gives everything back. Nothing is written afterwards.
@@ -161,7 +167,7 @@ func (s *session) read(r io.Reader) error {
 	}
 }
 
-// feed works off what one read gave, and flushes the answers.
+// feed works off what one read gave.
 func (s *session) feed(data []byte) error {
 	s.beat.heard(s.conn)
 	for {
@@ -179,6 +185,17 @@ func (s *session) feed(data []byte) error {
 		if failed := s.fatal.Load(); failed != nil {
 			return *failed
 		}
+	}
+	if s.gathers {
+		return nil
+	}
+	return s.idle()
+}
+
+// idle finishes what was begun with the frames that have come, before it is waited for more.
+func (s *session) idle() error {
+	if err := s.settleAcked(); err != nil {
+		return err
 	}
 	return s.flush()
 }
@@ -202,6 +219,11 @@ func (s *session) handle(f *frame.Frame) error {
 	if s.version != frame.V10 && f.Command != frame.Send && len(f.Body) > 0 {
 		// STOMP 1.1 and 1.2, "Body".
 		return s.refuse(fmt.Errorf("a %s frame must not have a body: %w", f.Command, core.ErrInvalid), receipt, true)
+	}
+	if f.Command != frame.Ack {
+		if err := s.settleAcked(); err != nil {
+			return err
+		}
 	}
 	run, fatal := s.command(f.Command)
 	if run == nil {
@@ -281,6 +303,7 @@ func (s *session) drain() {
 
 // leave says goodbye as far as err allows, and returns why the connection ended.
 func (s *session) leave(err error) error {
+	_ = s.settleAcked() // what was received counts, whatever the end
 	if failed := s.fatal.Load(); failed != nil {
 		return *failed // the ERROR is out
 	}
