@@ -34,11 +34,11 @@ func secureBroker(t *testing.T, cert, key string) (ws, stream string) {
 	mux, err := core.NewMux(log, st, mt)
 	must(err)
 	wc := websocket.DefaultConfig()
-	wc.URI, wc.TLS = "wss://127.0.0.1:0", websocket.TLS{CertFile: cert, KeyFile: key}
+	wc.URI, wc.TLS.CertFile, wc.TLS.KeyFile = "wss://127.0.0.1:0", cert, key
 	w, err := websocket.New("secure", wc, log)
 	must(err)
 	tc := tcp.DefaultConfig()
-	tc.URI, tc.TLS = "tls://127.0.0.1:0", tcp.TLS{CertFile: cert, KeyFile: key}
+	tc.URI, tc.TLS.CertFile, tc.TLS.KeyFile = "tls://127.0.0.1:0", cert, key
 	s, err := tcp.New("stream", tc, log)
 	must(err)
 	ctx, cancel := context.WithCancel(context.Background())
