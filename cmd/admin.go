@@ -11,6 +11,7 @@ import (
 	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/plugins/admin"
 	"github.com/wyemq/wye/plugins/console"
+	"github.com/wyemq/wye/plugins/manage"
 	"github.com/wyemq/wye/plugins/metrics"
 	"github.com/wyemq/wye/plugins/tickets"
 	"github.com/wyemq/wye/transports/tcp"
@@ -54,11 +55,24 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	server, err := admin.New(in.Admin, in.Ready.Err, []admin.Route{
 		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
 		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes},
+		{
+			Path: "/vhosts", Subtree: true, Methods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
+			Title: "Virtual hosts", About: "what there is in each, as JSON", Handler: manage.New(in.Broker, in.Log),
+		},
 		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: in.Tickets},
 	}, in.Log)
 	if err != nil {
 		return nil, err
 	}
+	gate := manage.NewGate(in.Broker)
+	server.Ask(func(r *http.Request, what string) error {
+		_, err := gate.Ask(r, what)
+		return err
+	})
+	in.Tickets.Permit(func(r *http.Request) error {
+		_, err := gate.Ask(r, "broker/tickets")
+		return err
+	})
 	for _, l := range in.Listeners {
 		if t, ok := l.Transport.(*websocket.Transport); ok {
 			t.AllowOrigins(server.Serves)

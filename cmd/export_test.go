@@ -1,13 +1,11 @@
 package wyecmd
 
 import (
+	"context"
 	"io"
 
 	"go.uber.org/fx"
 )
-
-// PercentFor is GOGC for a heap in which so many bytes live.
-var PercentFor = percentFor
 
 // Graph is the shipped graph with the Invoke of a broker that is run.
 func Graph(opts ...fx.Option) fx.Option {
@@ -15,5 +13,5 @@ func Graph(opts ...fx.Option) fx.Option {
 	return fx.Options(p.graph(), invoke())
 }
 
-// NewThrift is for tests.
-var NewThrift = newThrift
+// TendHeap does what a broker does for its heap.
+func TendHeap(ctx context.Context) { newHeap().tend(ctx) }

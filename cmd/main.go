@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -43,7 +44,6 @@ func Main(opts ...fx.Option) {
 		<-signals
 		os.Exit(exitInterrupted)
 	}()
-	collectLess()
 	os.Exit(Run(ctx, os.Args[1:], os.Stdout, os.Stderr, opts...))
 }
 
@@ -123,6 +123,11 @@ func invoke() fx.Option {
 
 // serve runs the broker.
 func (p *program) serve(ctx context.Context) error {
+	var tending sync.WaitGroup
+	defer tending.Wait()
+	tended, settle := context.WithCancel(context.WithoutCancel(ctx))
+	defer settle()
+	tending.Go(func() { newHeap().tend(tended) })
 	var server *corefx.Server
 	var log *slog.Logger
 	app := fx.New(p.graph(), fx.Populate(&server, &log), invoke())

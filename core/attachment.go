@@ -51,7 +51,7 @@ func (s *Session) offer(ds []Delivery) { s.offered(s.out.PushTogether(&s.b.polic
 // offered looks at what the outbox did.
 func (s *Session) offered(dropped int, ok bool) {
 	if dropped > 0 {
-		s.b.stats.dropped(ErrSlowConsumer.ID(), dropped)
+		s.v.stats.dropped(ErrSlowConsumer.ID(), dropped)
 	}
 	if !ok {
 		s.end(ErrSlowConsumer)
@@ -111,14 +111,14 @@ func (a *attachment) detach() {
 		a.entry.direct.Store(nil)
 		return
 	}
-	a.s.b.stats.subscriptions.Add(-1)
+	a.s.v.stats.subscriptions.Add(-1)
 	a.consumer.Detach()
 	a.bound.left(a.s)
 }
 
 // unlist takes a direct subscription out of the index. It still gets what is under way.
 func (a *attachment) unlist() {
-	a.s.b.stats.subscriptions.Add(-1)
+	a.s.v.stats.subscriptions.Add(-1)
 	a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
 	a.s.directs.Add(-1)
 }

@@ -15,8 +15,12 @@ const tempTopics = "topic/$temp/"
 
 // Authorize asks whether the client may do op on dest, without doing it.
 func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
-	for _, a := range s.b.o.Authorizers {
-		if err := a.Authorize(ctx, s.Principal(), op, dest); err != nil {
+	return s.b.authorize(ctx, s.Principal(), op, dest)
+}
+
+func (b *Broker) authorize(ctx context.Context, p *Principal, op Op, dest string) error {
+	for _, a := range b.o.Authorizers {
+		if err := a.Authorize(ctx, p, op, dest); err != nil {
 			return fmt.Errorf("%s %s: %w", op, dest, err)
 		}
 	}
@@ -114,6 +118,21 @@ func (s *Session) mayDelete(ctx context.Context, group, filter string) error {
 	return s.Authorize(ctx, OpDelete, groupName(group))
 }
 
+// CheckDeadLetter says what is wrong with the place of dead letters: it must be a queue.
+func (c *QueueConfig) CheckDeadLetter() error {
+	dead := deadLetterDest(c.DeadLetter)
+	if dead == "" {
+		return nil
+	}
+	if !strings.HasPrefix(dead, "queue/") {
+		return fmt.Errorf("dead letters go to a queue, not to %q: %w", clipped(c.DeadLetter), ErrInvalid)
+	}
+	if err := destination.Check(dead); err != nil {
+		return fmt.Errorf("dead letters: %w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
 // deadLetterDest is where a declaration sends dead letters; "" when it is no place of its own.
 func deadLetterDest(s string) string {
 	switch {
@@ -126,10 +145,8 @@ func deadLetterDest(s string) string {
 	}
 }
 
-// groupName and clientName are what a group and a client id are called when it is asked for them.
+// groupName is what a group is called when it is asked for it.
 func groupName(group string) string { return "group/" + url.PathEscape(group) }
-
-func clientName(id string) string { return "client/" + url.PathEscape(id) }
 
 // owns reports whether filter is a temporary queue of the session, one of its temporary topics, or what the broker tells it.
 func (s *Session) owns(filter string) bool {

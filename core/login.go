@@ -19,13 +19,9 @@ const takeoverWait = 5 * time.Second
 // same client id is closed with ErrTakenOver first, and waited for, bounded. The error wraps
 // ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
 func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Session, error) {
-	p, err := b.authenticate(ctx, &l)
+	p, v, err := b.authenticate(ctx, &l)
 	if err != nil {
 		return nil, err
-	}
-	v := b.vhost(defaultVHost)
-	if p.VHost != "" && p.VHost != v.name {
-		return nil, fmt.Errorf("user %q is of virtual host %q, which is not served: %w", p.Name, p.VHost, ErrLogin)
 	}
 	p.VHost, p.ClientID, p.Remote = v.name, l.ClientID, remoteOf(l.Conn)
 	if p.ClientID == "" {
@@ -36,7 +32,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	}
 	s := &Session{
 		b: b, v: v, conn: l.Conn, principal: p, deliver: deliver,
-		counters: b.stats.protocol(l.Protocol),
+		counters: v.stats.protocol(l.Protocol),
 		subs:     make(map[string]*attachment), held: make(map[uint64]held),
 		gone: make(chan struct{}),
 	}
@@ -48,7 +44,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if l.Credit > 0 {
 		s.window = queue.NewWindow(l.Credit)
 	}
-	if err := s.Authorize(ctx, OpConnect, clientName(p.ClientID)); err != nil {
+	if err := s.Authorize(ctx, OpConnect, ClientName(p.ClientID)); err != nil {
 		return nil, err
 	}
 	err = b.intercept(ctx, &Call{Op: OpConnect, Principal: &s.principal}, lastDoesNothing)
@@ -73,11 +69,25 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	return s, nil
 }
 
-// authenticate asks who the client is.
-func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) {
+// authenticate asks who the client is, and where it may go.
+func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, *vhost, error) {
 	if err := b.gather(l); err != nil {
-		return Principal{}, err
+		return Principal{}, nil, err
 	}
+	at := b.find(l)
+	if l.VHost = at.asked; at.v != nil {
+		l.VHost = at.v.name
+	}
+	p, err := b.identify(ctx, l)
+	if err != nil {
+		return Principal{}, nil, err
+	}
+	v, err := b.enter(ctx, l, at, &p)
+	return p, v, err
+}
+
+// identify asks who the client is.
+func (b *Broker) identify(ctx context.Context, l *Login) (Principal, error) {
 	if p, err := b.ask(ctx, l); !errors.Is(err, ErrSkip) {
 		return p, err
 	}
@@ -151,8 +161,13 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 			return ErrShutdown
 		}
 		old := b.online[key]
+		if most := s.v.settings.MaxSessions; old == nil && most > 0 && s.v.online >= most {
+			b.mu.Unlock()
+			return fmt.Errorf("%d clients are the most that virtual host %q may have (vhosts.max_sessions): %w", most, s.v.name, ErrLimit)
+		}
 		if old == nil {
 			b.online[key] = s
+			s.v.online++
 			b.mu.Unlock()
 			s.counters.sessions.Add(1)
 			return nil
@@ -197,6 +212,7 @@ func (b *Broker) offline(s *Session) {
 	defer b.mu.Unlock()
 	if key := (clientKey{s.v.name, s.principal.ClientID}); b.online[key] == s {
 		delete(b.online, key)
+		s.v.online--
 	}
 }
 

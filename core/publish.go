@@ -28,7 +28,7 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if strings.HasPrefix(m.Destination, authTopics) {
+	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
 	if err := s.admit(ctx, m, queue); err != nil {
@@ -56,8 +56,13 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 	if m.TextBody && !utf8.Valid(m.Body) {
 		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
 	}
-	if !known && strings.HasPrefix(m.Destination, authTopics) {
+	if !known && ofBroker(m.Destination) {
 		return fmt.Errorf("%s is the broker's own: %w", m.Destination, ErrDenied)
+	}
+	if declared != nil {
+		if err := declared.CheckDeadLetter(); err != nil {
+			return err
+		}
 	}
 	if err := s.mayPublish(ctx, m, declared, known); err != nil {
 		return err
@@ -67,6 +72,9 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 	}
 	if m.Retain && len(m.Body) > 0 {
 		if err := s.v.mayRetain(ctx, m); err != nil {
+			return err
+		}
+		if err := s.v.hasRoomToRetain(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -85,7 +93,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 		return s.publishLater(ctx, m, done)
 	}
 	if m.expired(m.Timestamp) {
-		s.b.stats.dropped(ErrExpired.ID(), 1)
+		s.v.stats.dropped(ErrExpired.ID(), 1)
 		return s.answer(ctx, done, Published{}, nil)
 	}
 	stored := func() {}
@@ -131,7 +139,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 func (s *Session) answer(ctx context.Context, done func(Published, error), result Published, outcome error) error {
 	if done == nil {
 		if outcome != nil {
-			s.b.stats.dropped(ReasonID(outcome), 1)
+			s.v.stats.dropped(ReasonID(outcome), 1)
 		}
 		return nil
 	}

@@ -26,6 +26,11 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err := destination.CheckFilter(sub.Filter); err != nil {
 		return fmt.Errorf("subscribe: %w: %w", ErrInvalid, err)
 	}
+	if sub.Queue != nil {
+		if err := sub.Queue.CheckDeadLetter(); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
 	who, changes := s.Principal(), s.b.changes.Load()
 	if err := s.maySubscribe(ctx, sub); err != nil {
 		return s.denied(err)
@@ -191,7 +196,7 @@ func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
 // attach joins the index or a queue, in the place of old.
 func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
-	a.s.b.stats.subscriptions.Add(1)
+	a.s.v.stats.subscriptions.Add(1)
 	if sub.direct() {
 		a.entry = new(entry)
 		a.entry.direct.Store(a)
@@ -207,7 +212,7 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 		err = a.join(bq, old)
 	}
 	if err != nil {
-		a.s.b.stats.subscriptions.Add(-1)
+		a.s.v.stats.subscriptions.Add(-1)
 	}
 	return err
 }
@@ -363,12 +368,12 @@ func (v *vhost) dropTemps(token string) {
 	}
 }
 
-// Purge drops everything that waits in a queue, and returns how much that was.
+// Purge drops everything that waits in a queue, and returns how much that was. vhost "" is the default.
 func (b *Broker) Purge(ctx context.Context, vhost, dest string) (uint64, error) {
-	if vhost == "" {
-		vhost = defaultVHost
+	v := b.known(vhost)
+	if v == nil {
+		return 0, fmt.Errorf("virtual host %s: %w", vhost, ErrNotFound)
 	}
-	v := b.vhost(vhost)
 	bq := v.lookup(v.queueLog(dest))
 	if bq == nil {
 		return 0, fmt.Errorf("queue %s: %w", dest, ErrNotFound)

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,14 +24,19 @@ const defaultVHost = "/"
 type vhost struct {
 	b         *Broker
 	name      string
+	settings  VHost
 	token     string // name, fit to be a part of a log id
 	index     *subtree.Tree[*entry]
 	retaining retaining
+	room      retainRoom
+	stats     stats
 
 	mu     sync.RWMutex
 	queues map[engine.LogID]*boundQueue
 	kept   map[string]*state // sessions whose client is away, and those connected that would be kept
 	temps  map[string]*Session
+
+	online int // sessions; guarded by Broker.mu
 }
 
 // entry is what the index holds: a direct subscription, or a queue bound to a filter.
@@ -42,10 +48,12 @@ type entry struct {
 }
 
 func newVHost(b *Broker, name string) *vhost {
-	return &vhost{
+	v := &vhost{
 		b: b, name: name, token: url.PathEscape(name), index: subtree.New[*entry](),
 		queues: make(map[engine.LogID]*boundQueue), kept: make(map[string]*state), temps: make(map[string]*Session),
 	}
+	v.stats.init()
+	return v
 }
 
 // lookup returns a queue that exists.
@@ -68,8 +76,8 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	if spec.owner != "" && v.temps[spec.owner] == nil {
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
-	if most := v.b.o.Limits.Queues; len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
-		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues): %w", spec.name(), most, ErrLimit)
+	if most := cmp.Or(v.settings.MaxQueues, v.b.o.Limits.Queues); len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
+		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues, vhosts.max_queues): %w", spec.name(), most, ErrLimit)
 	}
 	bq = &boundQueue{
 		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,
@@ -86,7 +94,7 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		Undo:    v.unreserve,
 		Load:    v.b.loaded,
 		Group:   messageGroup,
-		Dropped: v.b.stats.dropped,
+		Dropped: v.stats.dropped,
 		Idle:    func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
 	})
 	if err != nil {
@@ -187,7 +195,7 @@ func (v *vhost) close(ctx context.Context) {
 	}
 }
 
-func (v *vhost) stats() (kept int, queues []QueueStats) {
+func (v *vhost) count() (kept int, queues []QueueStats) {
 	v.mu.RLock()
 	list := make([]*boundQueue, 0, len(v.queues))
 	for _, bq := range v.queues {

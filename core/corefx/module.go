@@ -128,6 +128,12 @@ func newBroker(in brokerIn) (*core.Broker, error) {
 		Engine: in.Engine, Anonymous: auth.Anonymous, Credentials: auth.Credentials, Cookie: auth.Cookie, DisconnectDenied: auth.OnDenied == onDisconnect, Version: in.Input.Version, Log: in.Log,
 		Limits: config.Get[core.Limits](in.Config, keyLimits),
 		Queues: config.Get[QueueSettings](in.Config, keyQueues),
+		VHosts: config.Get[VHostSettings](in.Config, keyVHosts), Entrances: make(map[string]core.Entrance),
+	}
+	for _, inst := range in.Config.Instances(keyListeners) {
+		if s := inst.Common.(ListenerSettings); s.Enabled {
+			o.Entrances[inst.Name] = core.Entrance{VHost: s.VHost, Served: s.VHosts, AnyHost: s.AnyHost}
+		}
 	}
 	var errs [3]error
 	o.Authenticators, errs[0] = inOrder("auth.authenticators", given(auth.Authenticators, in.Input.Authenticators, in.Authenticators), in.Authenticators)

@@ -150,7 +150,7 @@ func (a *Authenticator) keysFor(ctx context.Context, t *jwtlib.Token) (any, erro
 		return set, nil
 	}
 	for _, s := range a.sources {
-		s.refresh(ctx, soonest)
+		s.refresh(context.WithoutCancel(ctx), soonest) // else who comes and goes could have it asked again and again
 	}
 	if set := a.fitting(t.Method.Alg(), id); len(set.Keys) > 0 {
 		return set, nil

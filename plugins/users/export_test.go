@@ -1,4 +1,4 @@
 package users
 
-// Format is what Edit writes. Fuzzing with files in between would wait for the disk.
+// Format returns what Edit writes.
 func Format(all []User) (string, error) { return format(all) }

@@ -33,7 +33,8 @@ type Authenticator struct {
 	some   atomic.Bool   // there are users
 
 	mu         sync.RWMutex
-	users      map[string]*User
+	users      map[[2]string]*User // by virtual host and name
+	named      map[string][]*User  // by name
 	looked     time.Time
 	stamp      stamp
 	remembered map[[sha256.Size]byte]time.Time
@@ -87,11 +88,13 @@ func (a *Authenticator) load() error {
 	if err != nil {
 		return err
 	}
-	users := make(map[string]*User, len(all))
+	users, named := make(map[[2]string]*User, len(all)), make(map[string][]*User, len(all))
 	for i := range all {
-		users[all[i].Name] = &all[i]
+		u := &all[i]
+		users[u.id()] = u
+		named[u.Name] = append(named[u.Name], u)
 	}
-	a.users = users
+	a.users, a.named = users, named
 	a.some.Store(len(users) > 0)
 	return nil
 }
@@ -135,9 +138,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	if !a.Enabled() || l.User == "" || l.Password == "" && l.Token != "" {
 		return core.Principal{}, core.ErrSkip
 	}
-	a.mu.RLock()
-	u := a.users[l.User]
-	a.mu.RUnlock()
+	u := a.find(l.VHost, l.User)
 	right, err := a.verify(ctx, u, l.Password)
 	switch {
 	case err != nil:
@@ -147,7 +148,23 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	case !right:
 		return core.Principal{}, fmt.Errorf("wrong user or password: %w", core.ErrLogin)
 	}
-	return core.Principal{Name: u.Name, Groups: u.Groups}, nil
+	return core.Principal{Name: u.Name, Groups: u.Groups, VHost: u.VHost}, nil
+}
+
+// find returns who has this name: in the virtual host that the login leads to, else in none, else the only one that has it,
+// whose virtual host then is where the login leads.
+func (a *Authenticator) find(vhost, name string) *User {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	for _, v := range []string{vhost, ""} {
+		if u := a.users[[2]string{v, name}]; u != nil {
+			return u
+		}
+	}
+	if all := a.named[name]; len(all) == 1 {
+		return all[0]
+	}
+	return nil
 }
 
 // verify works the password out, or remembers that it was right.
@@ -155,7 +172,7 @@ func (a *Authenticator) verify(ctx context.Context, u *User, password string) (b
 	var key [sha256.Size]byte
 	if u != nil && a.cfg.Remember > 0 {
 		mac := hmac.New(sha256.New, a.secret[:])
-		fmt.Fprintf(mac, "%s\x00%s\x00%s", u.Name, u.Hash, password)
+		fmt.Fprintf(mac, "%s\x00%s\x00%s\x00%s", u.VHost, u.Name, u.Hash, password)
 		mac.Sum(key[:0])
 		a.mu.RLock()
 		until, ok := a.remembered[key]

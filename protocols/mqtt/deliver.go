@@ -182,7 +182,7 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 			reason = core.ErrUnsupported
 		}
 		b.scratch = b.scratch[:start]
-		p.proto.broker.Dropped(reason, 1)
+		p.session.Dropped(reason, 1)
 		if d.Tag != 0 {
 			b.tags = append(b.tags, d.Tag)
 		}

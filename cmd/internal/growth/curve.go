@@ -68,10 +68,10 @@ func (l *Line) breaks(t Tolerance) string {
 		return "there are too few points"
 	}
 	mid, end := l.ends()
-	if t.Time > 0 && end.cost() > t.Time*mid.cost() && !l.levelsOff() {
+	if t.Time > 0 && end.cost() > t.Time*mid.cost() && !l.levelsOff(Point.cost) {
 		return fmt.Sprintf("costs %.1f times as much at %d as at %d", end.cost()/mid.cost(), end.X, mid.X)
 	}
-	if end.Allocs > t.Allocs*mid.Allocs+1 {
+	if end.Allocs > t.Allocs*mid.Allocs+1 && !l.levelsOff(func(p Point) float64 { return p.Allocs }) {
 		return fmt.Sprintf("allocates %.1f times at %d, %.1f times at %d", end.Allocs, end.X, mid.Allocs, mid.X)
 	}
 	return ""
@@ -84,14 +84,14 @@ func (l *Line) ends() (mid, end Point) {
 }
 
 // levelsOff says whether the last step adds little after one that added more: what is used has moved from a near cache
-// to a far one, or to memory, and stays there. What really grows adds as much with each step.
-func (l *Line) levelsOff() bool {
+// to a far one, to memory or to disk, and stays there. What really grows adds as much with each step.
+func (l *Line) levelsOff(of func(Point) float64) bool {
 	if len(l.Points) < 3 {
 		return false
 	}
 	mid, end := l.ends()
-	last := l.Points[len(l.Points)-2].cost()
-	return end.cost() <= 2*last && end.cost()/last < last/mid.cost()
+	last := of(l.Points[len(l.Points)-2])
+	return of(end) <= 2*last && of(end)*of(mid) < last*last
 }
 
 // cost is what the plot shows.
