@@ -16,7 +16,7 @@ import (
 // strictPolicy lets a browser do nothing with an answer but show it.
 const strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// guard is around all that is served: headers, host, route, method, and a panic costs one answer.
+// guard is around all that is served: headers, host, route, method, the page that asks, and a panic costs one answer.
 func (s *Server) guard(t *table) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.rescue(w, r)
@@ -41,6 +41,10 @@ func (s *Server) guard(t *table) http.Handler {
 		if allowed := route.methods(); !slices.Contains(allowed, r.Method) {
 			h.Set("Allow", strings.Join(allowed, ", "))
 			refuse(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s takes %s, not %s", route.Path, strings.Join(allowed, ", "), r.Method))
+			return
+		}
+		if err := s.foreign.Check(r); err != nil {
+			refuse(w, http.StatusForbidden, "pages of other origins may only look: "+err.Error())
 			return
 		}
 		if !s.permits(w, r, route) {

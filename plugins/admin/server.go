@@ -30,6 +30,7 @@ type Server struct {
 	log     *slog.Logger
 	handler http.Handler
 	ask     func(r *http.Request, what string) error
+	foreign *http.CrossOriginProtection // a browser sends its user's credentials, and comes from his address, whatever page asks
 
 	mu   sync.Mutex
 	addr net.Addr
@@ -50,7 +51,7 @@ func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Ser
 	if err := addIndex(t); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log.With("listener", "admin")}
+	s := &Server{cfg: cfg, log: log.With("listener", "admin"), foreign: http.NewCrossOriginProtection()}
 	s.handler = s.guard(t)
 	return s, nil
 }
