@@ -23,6 +23,8 @@ type Principal struct {
 	Claims *Claims
 	// Expires is when the credentials end, and the session with them; zero: never.
 	Expires time.Time
+
+	by Authenticator // who has let the client in; nil: nobody was asked
 }
 
 // Authenticator decides who a client is. In configured order, the first that does not return

@@ -25,7 +25,7 @@ func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
 
 // denied ends the session for err, if that is what the operator wants, and returns it.
 func (s *Session) denied(err error) error {
-	if s.b.o.DisconnectDenied && errors.Is(err, ErrDenied) {
+	if s.b.options().DisconnectDenied && errors.Is(err, ErrDenied) {
 		s.end(err)
 	}
 	return err

@@ -19,6 +19,7 @@ const takeoverWait = 5 * time.Second
 // same client id is closed with ErrTakenOver first, and waited for, bounded. The error wraps
 // ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
 func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Session, error) {
+	revocations := b.revocations.Load()
 	p, err := b.authenticate(ctx, &l)
 	if err != nil {
 		return nil, err
@@ -70,6 +71,10 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		return nil, err
 	}
 	s.expire()
+	if b.revocations.Load() != revocations { // who looked for sessions to end may not have seen this one
+		_ = s.Close()
+		return nil, fmt.Errorf("users have changed meanwhile, log in again: %w", ErrUnavailable)
+	}
 	return s, nil
 }
 
@@ -82,11 +87,11 @@ func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) 
 		return p, err
 	}
 	switch {
-	case b.o.Anonymous == AnonymousAlways:
+	case b.options().Anonymous == AnonymousAlways:
 		return Principal{}, nil
-	case b.o.Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
+	case b.options().Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
 		return Principal{}, nil
-	case b.o.Anonymous == AnonymousLoopback:
+	case b.options().Anonymous == AnonymousLoopback:
 		return Principal{}, fmt.Errorf("anonymous clients are served on loopback addresses only (auth.anonymous): %w", ErrLogin)
 	default:
 		return Principal{}, fmt.Errorf("anonymous clients are not served (auth.anonymous): %w", ErrLogin)
@@ -98,6 +103,7 @@ func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
 	for _, a := range b.o.Authenticators {
 		p, err := a.Authenticate(ctx, l)
 		if err == nil {
+			p.by = a
 			b.log.Debug("login", "user", p.Name, "client", l.ClientID, "authenticator", a.Name(), "credentials", l.Source)
 			return p, nil
 		}
@@ -203,7 +209,7 @@ func (b *Broker) offline(s *Session) {
 // claimState finds what an earlier session left, or begins anew. What another user has left is neither taken nor
 // thrown away; that of a client without a name is nobody's, and goes.
 func (s *Session) claimState(l *Login) error {
-	expiry := min(l.Expiry, s.b.o.Limits.SessionExpiry)
+	expiry := min(l.Expiry, s.b.options().Limits.SessionExpiry)
 	s.v.mu.Lock()
 	old := s.v.kept[s.principal.ClientID]
 	if old != nil && old.user != "" && old.user != s.principal.Name {

@@ -92,7 +92,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	batch := &engine.Batch{Ops: r.ops(s.b, s.v, m, nil), Relaxed: !m.Persistent}
 	p := &pending{published: done}
 	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes
-	err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	err := s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		p.result.Matched = len(queues) + r.direct(m, s)
 		s.commit(batch, r.stored, s.b.spread, func(err error) {
 			stored()
@@ -127,7 +127,7 @@ func (s *Session) answer(ctx context.Context, done func(Published, error), resul
 }
 
 func (s *Session) answerLater(ctx context.Context, p *pending) error {
-	if err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {}); err != nil {
+	if err := s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {}); err != nil {
 		return err
 	}
 	s.writer.kick()
@@ -141,7 +141,7 @@ func (s *Session) publishLater(ctx context.Context, m *Message, done func(Publis
 		return err
 	}
 	p := &pending{published: done, result: Published{Matched: 1}}
-	return s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	return s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		s.commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: !m.Persistent}, true, s.b.eng.Commit, func(err error) {
 			s.acks.finish(p, engineErr(err))
 		})
@@ -176,7 +176,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	}
 	c.ops = settled.ops(c.ops)
 	p := &pending{done: done}
-	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	err = s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		for i := range c.routes {
 			c.routes[i].direct(c.sends[i], s)
 		}

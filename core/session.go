@@ -88,7 +88,7 @@ func (s *Session) Temp(name string) string {
 
 // SetExpiry changes how long the session outlives its connection (MQTT 5, DISCONNECT).
 func (s *Session) SetExpiry(d time.Duration) {
-	s.st.setExpiry(min(max(d, 0), s.b.o.Limits.SessionExpiry))
+	s.st.setExpiry(min(max(d, 0), s.b.options().Limits.SessionExpiry))
 }
 
 // DropWill forgets the will: the client says goodbye.
