@@ -35,6 +35,7 @@ type adminIn struct {
 	Listeners []corefx.Listener
 	Tickets   *tickets.Office
 	Ready     *corefx.Readiness
+	Reloader  *corefx.Reloader
 	Log       *slog.Logger
 }
 
@@ -54,6 +55,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	server, err := admin.New(in.Admin, in.Ready.Err, []admin.Route{
 		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
 		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes},
+		{Path: "/reload", Methods: []string{http.MethodPost}, Handler: reload{in.Reloader.Reload, requester}},
 		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: in.Tickets},
 	}, in.Log)
 	if err != nil {

@@ -40,7 +40,7 @@ type Input struct {
 func Module() fx.Option {
 	return fx.Module("core", fx.Provide(
 		newConfig, newLog, newEngine, newBroker, newMux, newListeners, newRunners, newServer,
-		func() *Readiness { return new(Readiness) },
+		func() *Readiness { return new(Readiness) }, newReloader,
 	))
 }
 
@@ -79,15 +79,16 @@ func (e *ConfigError) Error() string { return e.err.Error() }
 // Unwrap returns what [config.Load] returned.
 func (e *ConfigError) Unwrap() error { return e.err }
 
-func newLog(in Input, c *config.Config) *slog.Logger {
+// newLog also returns what changes the level.
+func newLog(in Input, c *config.Config) (*slog.Logger, *slog.LevelVar) {
 	cfg := config.Get[LogSettings](c, keyLog)
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(cfg.Level)) // one of those that the tag permits
+	level := new(slog.LevelVar)
+	level.Set(cfg.level())
 	o := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(in.Log, o))
+		return slog.New(slog.NewJSONHandler(in.Log, o)), level
 	}
-	return slog.New(slog.NewTextHandler(in.Log, o))
+	return slog.New(slog.NewTextHandler(in.Log, o)), level
 }
 
 type engineIn struct {
@@ -124,11 +125,8 @@ type brokerIn struct {
 // newBroker makes the broker of everything that has an order.
 func newBroker(in brokerIn) (*core.Broker, error) {
 	auth := config.Get[AuthSettings](in.Config, keyAuth)
-	o := core.Options{
-		Engine: in.Engine, Anonymous: auth.Anonymous, Credentials: auth.Credentials, Cookie: auth.Cookie, DisconnectDenied: auth.OnDenied == onDisconnect, Version: in.Input.Version, Log: in.Log,
-		Limits: config.Get[core.Limits](in.Config, keyLimits),
-		Queues: config.Get[QueueSettings](in.Config, keyQueues),
-	}
+	o := brokerSettings(in.Config)
+	o.Engine, o.Version, o.Log = in.Engine, in.Input.Version, in.Log
 	var errs [3]error
 	o.Authenticators, errs[0] = inOrder("auth.authenticators", given(auth.Authenticators, in.Input.Authenticators, in.Authenticators), in.Authenticators)
 	o.Authorizers, errs[1] = inOrder("auth.authorizers", auth.Authorizers, in.Authorizers)
@@ -137,6 +135,16 @@ func newBroker(in brokerIn) (*core.Broker, error) {
 		return nil, err
 	}
 	return core.NewBroker(o)
+}
+
+// brokerSettings are the options that may change while the broker runs.
+func brokerSettings(c *config.Config) core.Options {
+	auth := config.Get[AuthSettings](c, keyAuth)
+	return core.Options{
+		Anonymous: auth.Anonymous, Credentials: auth.Credentials, Cookie: auth.Cookie, DisconnectDenied: auth.OnDenied == onDisconnect,
+		Limits: config.Get[core.Limits](c, keyLimits),
+		Queues: config.Get[QueueSettings](c, keyQueues),
+	}
 }
 
 type muxIn struct {

@@ -35,11 +35,13 @@ func member[T any](ctor any, group string) fx.Option {
 	return fx.Provide(fx.Annotate(ctor, fx.As(new(T)), fx.ResultTags(group)))
 }
 
-// Config adds the section at key to the configuration and provides it, as a T, to constructors.
+// Config adds the section at key to the configuration and provides it, as a T, to constructors. Plugins that are
+// [Reloadable] with T are told when it changes.
 func Config[T any](key string, defaults func() T) fx.Option {
 	return fx.Options(
 		Section(config.Section{Key: key, Default: defaults()}),
 		fx.Provide(func(c *config.Config) T { return config.Get[T](c, key) }),
+		fx.Supply(fx.Annotate(reloadable[T](key), fx.ResultTags(`group:"reloadables"`))),
 	)
 }
 

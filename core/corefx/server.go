@@ -16,6 +16,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/core/engine"
 )
 
 // Readiness says whether clients are served. It may be asked at any time, concurrently.
@@ -53,8 +54,8 @@ type Server struct {
 	log       *slog.Logger
 	anonymous core.Anonymous
 	users     []core.Authenticator
-	timeout   time.Duration
-	failed    chan error // holds the first failure after the start
+	timeout   atomic.Int64 // a time.Duration
+	failed    chan error   // holds the first failure after the start
 
 	stopRunners, stopListeners context.CancelFunc
 	running, serving           sync.WaitGroup
@@ -68,8 +69,29 @@ type serverIn struct {
 	Runners        Runners
 	Listeners      []Listener
 	Ready          *Readiness
+	Reloader       *Reloader
 	Log            *slog.Logger
+	Level          *slog.LevelVar
+	Engine         engine.Engine
+	Reloadables    []reloading          `group:"reloadables"`
+	Protocols      []core.Protocol      `group:"protocols"`
 	Authenticators []core.Authenticator `group:"authenticators"`
+	Authorizers    []core.Authorizer    `group:"authorizers"`
+	Interceptors   []core.Interceptor   `group:"interceptors"`
+}
+
+// plugins lists all there are.
+func (in *serverIn) plugins() []any {
+	all := anys([]any{in.Engine}, in.Runners)
+	all = anys(anys(anys(all, in.Protocols), in.Authenticators), in.Authorizers)
+	return anys(all, in.Interceptors)
+}
+
+func anys[T any](all []any, items []T) []any {
+	for _, item := range items {
+		all = append(all, item)
+	}
+	return all
 }
 
 // newServer joins what is to be started.
@@ -77,13 +99,15 @@ func newServer(in serverIn) (*Server, error) {
 	if len(in.Listeners) == 0 {
 		return nil, errors.New("listeners: none is enabled")
 	}
-	return &Server{
+	s := &Server{
 		broker: in.Broker, runners: in.Runners, listeners: in.Listeners, ready: in.Ready, log: in.Log,
 		anonymous: config.Get[AuthSettings](in.Config, keyAuth).Anonymous,
 		users:     in.Authenticators,
-		timeout:   config.Get[time.Duration](in.Config, keyShutdown),
 		failed:    make(chan error, 1),
-	}, nil
+	}
+	s.timeout.Store(int64(config.Get[time.Duration](in.Config, keyShutdown)))
+	in.Reloader.parts = append(partsOf(in.Reloadables, in.plugins()), own(in.Broker, in.Level, s)...)
+	return s, nil
 }
 
 // Append makes s live and die with lc.
@@ -104,7 +128,7 @@ func (s *Server) fail(err error) {
 }
 
 // ShutdownTimeout bounds the stop.
-func (s *Server) ShutdownTimeout() time.Duration { return s.timeout }
+func (s *Server) ShutdownTimeout() time.Duration { return time.Duration(s.timeout.Load()) }
 
 // start runs the runners until they are ready, then binds every listener, then serves. What was started
 // before a failure is stopped again: fx does not call the OnStop of a hook whose OnStart failed.

@@ -31,6 +31,10 @@ func (s *Server) guard(t *table) http.Handler {
 				"ask for localhost or an IP address, or add the name to admin.hosts", r.Host))
 			return
 		}
+		if err := s.origins.Check(r); err != nil {
+			refuse(w, http.StatusForbidden, "pages of other origins may not change anything here")
+			return
+		}
 		route := t.find(r.URL.Path)
 		if route == nil {
 			refuse(w, http.StatusNotFound, "there is nothing at "+r.URL.Path+"; there is: "+strings.Join(t.paths(), " "))

@@ -29,6 +29,7 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	handler http.Handler
+	origins *http.CrossOriginProtection
 
 	mu   sync.Mutex
 	addr net.Addr
@@ -49,7 +50,7 @@ func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Ser
 	if err := addIndex(t); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log.With("listener", "admin")}
+	s := &Server{cfg: cfg, log: log.With("listener", "admin"), origins: http.NewCrossOriginProtection()}
 	s.handler = s.guard(t)
 	return s, nil
 }

@@ -1,0 +1,191 @@
+package corefx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/config"
+)
+
+// Reloadable is an optional interface of a plugin whose section of the configuration, a T that was added with [Config], may
+// change while it runs, or that reads files. Fields that it cannot change have the tag restart:"true".
+type Reloadable[T any] interface {
+	// Prepare does everything that can fail, as reading files, and changes nothing. The change is applied when every plugin
+	// has prepared its own, or never: if one refuses, nothing changes anywhere. It is called for every reload, whether the
+	// section has changed or not, and not concurrently.
+	Prepare(next T) (core.Change, error)
+}
+
+// part is a piece of the program that settings are handed to.
+type part struct {
+	sections []string
+	prepare  func(ctx context.Context, next *config.Config) (core.Change, error)
+}
+
+// reloading finds out whether a plugin is Reloadable with the section at key.
+type reloading struct {
+	key string
+	of  func(plugin any) (part, bool)
+}
+
+func reloadable[T any](key string) reloading {
+	return reloading{key, func(plugin any) (part, bool) {
+		r, ok := plugin.(Reloadable[T])
+		return part{[]string{key}, func(_ context.Context, next *config.Config) (core.Change, error) {
+			return r.Prepare(config.Get[T](next, key))
+		}}, ok
+	}}
+}
+
+// Reloader reads the configuration again while the program runs. Until that does, it refuses.
+type Reloader struct {
+	load  func() (*config.Config, error)
+	ready *Readiness
+	log   *slog.Logger
+
+	mu      sync.Mutex // held while it works
+	started *config.Config
+	current *config.Config // what holds, but for what needs a restart
+	parts   []part
+}
+
+// newReloader returns one without parts: the plugins, which may want it, are made later.
+func newReloader(in configIn, c *config.Config, ready *Readiness, log *slog.Logger) *Reloader {
+	return &Reloader{
+		load:  func() (*config.Config, error) { return newConfig(in) },
+		ready: ready, log: log, started: c, current: c,
+	}
+}
+
+// Reloaded says what a reload has changed.
+type Reloaded struct {
+	// Changes are the keys with other values. Those that need a restart are told again with every reload, until then.
+	Changes []config.Difference `json:"changes"`
+	// Files says what is new in files, by the keys that name them.
+	Files map[string]string `json:"files,omitempty"`
+}
+
+// Reload reads the configuration from the sources of the start, the files that plugins read too, and makes it hold: whole,
+// or not at all. The error holds everything that is wrong, as [config.Load] has it. by says in the log who wanted it.
+func (r *Reloader) Reload(ctx context.Context, by string) (Reloaded, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	done, err := r.reload(ctx)
+	if err != nil {
+		for _, mistake := range lines(err) {
+			r.log.Error("configuration refused", "by", by, "mistake", mistake)
+		}
+		r.log.Error("configuration not reloaded, nothing has changed", "by", by)
+		return Reloaded{}, err
+	}
+	for _, d := range done.Changes {
+		log := r.log.With("key", d.Key, "old", d.Old, "new", d.New)
+		if d.Restart {
+			log.Warn("configuration changed, which needs a restart")
+		} else {
+			log.Info("configuration changed")
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(done.Files)) {
+		r.log.Info("file read again", "key", key, "change", done.Files[key])
+	}
+	r.log.Info("configuration reloaded", "by", by, "changes", len(done.Changes)+len(done.Files))
+	return done, nil
+}
+
+func (r *Reloader) reload(ctx context.Context) (Reloaded, error) {
+	if err := r.ready.Err(); err != nil {
+		return Reloaded{}, fmt.Errorf("reload: %w: %w", core.ErrUnavailable, err)
+	}
+	next, err := r.load()
+	if err != nil {
+		return Reloaded{}, err
+	}
+	done := Reloaded{Changes: r.differences(next)}
+	var changes []core.Change
+	var errs []error
+	for _, p := range r.parts {
+		c, err := p.prepare(ctx, next)
+		changes, errs = append(changes, c), append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Reloaded{}, err
+	}
+	for _, c := range changes {
+		if c.Apply != nil {
+			c.Apply()
+		}
+		for key, text := range c.Files {
+			if done.Files == nil {
+				done.Files = make(map[string]string)
+			}
+			done.Files[key] = text
+		}
+	}
+	r.current = next
+	return done, nil
+}
+
+// differences tells what next changes, and what it would if the program was started with it.
+func (r *Reloader) differences(next *config.Config) []config.Difference {
+	list := []config.Difference{}
+	for _, d := range next.Diff(r.current) {
+		if !d.Restart && r.live(next.Owner(d.Key)) {
+			list = append(list, d)
+		}
+	}
+	for _, d := range next.Diff(r.started) {
+		if d.Restart = d.Restart || !r.live(next.Owner(d.Key)); d.Restart {
+			list = append(list, d)
+		}
+	}
+	slices.SortFunc(list, func(a, b config.Difference) int { return strings.Compare(a.Key, b.Key) })
+	return list
+}
+
+// live reports whether somebody takes the section while the program runs.
+func (r *Reloader) live(section string) bool {
+	return slices.ContainsFunc(r.parts, func(p part) bool { return slices.Contains(p.sections, section) })
+}
+
+// own are the parts that are no plugins.
+func own(b *core.Broker, level *slog.LevelVar, s *Server) []part {
+	return []part{
+		{[]string{keyLog}, func(_ context.Context, next *config.Config) (core.Change, error) {
+			return core.Change{Apply: func() { level.Set(config.Get[LogSettings](next, keyLog).level()) }}, nil
+		}},
+		{[]string{keyShutdown}, func(_ context.Context, next *config.Config) (core.Change, error) {
+			return core.Change{Apply: func() { s.timeout.Store(int64(config.Get[time.Duration](next, keyShutdown))) }}, nil
+		}},
+		{[]string{keyAuth, keyLimits, keyQueues}, func(_ context.Context, next *config.Config) (core.Change, error) {
+			return b.Prepare(brokerSettings(next)) //nolint:contextcheck // queues go on when the reload is over
+		}},
+	}
+}
+
+// partsOf finds the plugins that are Reloadable, each once, in the order of their sections.
+func partsOf(sections []reloading, plugins []any) []part {
+	slices.SortFunc(sections, func(a, b reloading) int { return strings.Compare(a.key, b.key) })
+	var parts []part
+	for _, s := range sections {
+		var seen []any
+		for _, plugin := range plugins {
+			if p, ok := s.of(plugin); ok && !(reflect.TypeOf(plugin).Comparable() && slices.Contains(seen, plugin)) {
+				parts, seen = append(parts, p), append(seen, plugin)
+			}
+		}
+	}
+	return parts
+}
+
+// lines takes an error apart that holds several.
+func lines(err error) []string { return strings.Split(err.Error(), "\n") }
