@@ -35,10 +35,10 @@ func (a *attachment) wants(m *Message, from *Session) bool {
 	return a.selector == nil || a.selector.Match(selectable{m})
 }
 
-// push queues m for the session.
-func (a *attachment) push(m *Message) {
+// push queues m, which from has published, for the session.
+func (a *attachment) push(m *Message, from *Session) {
 	a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1})
-	a.s.writer.kick()
+	a.s.waken(from)
 }
 
 func (a *attachment) offer(d Delivery) {
@@ -99,7 +99,7 @@ func (a *attachment) take(ds []queue.Delivery) {
 		a.scratch = append(a.scratch, d)
 	}
 	s.mu.Unlock()
-	s.out.PushSure(a.scratch...)
+	s.out.PushSure(s.b.policy.Load(), a.scratch...)
 	clear(a.scratch)
 	s.writer.kick()
 }

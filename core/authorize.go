@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/wyemq/wye/core/destination"
 )
@@ -31,13 +33,90 @@ func (s *Session) denied(err error) error {
 	return err
 }
 
-// mayPublish asks for all that sending m takes, to a queue that is as declared if the message makes it.
-func (s *Session) mayPublish(ctx context.Context, m *Message, declared *QueueConfig) error {
+// permits are the destinations that a session has been found to publish to rightly, so that it is looked at and asked for
+// once and not for every message. A slot is that of many; the last of them is in it.
+type permits [16]atomic.Pointer[permit]
+
+// permit is the answer, and what it depends on: see [Changer] and [Enabler].
+type permit struct {
+	dest    string
+	who     *Principal
+	changes uint64
+	guarded bool
+}
+
+// permit returns what is to be remembered of dest should it be allowed now, and whether it is already.
+func (s *Session) permit(dest string) (p permit, known bool) {
+	p = permit{dest, s.Principal(), s.b.changes.Load(), s.b.mind.guarded()}
+	slots := s.permits.Load()
+	if slots == nil {
+		return p, false
+	}
+	old := slots[s.b.mind.slot(dest)].Load()
+	return p, old != nil && *old == p
+}
+
+// remember remembers that p was allowed.
+func (s *Session) remember(p permit) {
+	if !s.b.mind.able {
+		return
+	}
+	if s.permits.Load() == nil {
+		s.permits.CompareAndSwap(nil, new(permits))
+	}
+	p.dest = strings.Clone(p.dest) // it may be a part of something large
+	s.permits.Load()[s.b.mind.slot(p.dest)].Store(&p)
+}
+
+// mind is what remembering takes.
+type mind struct {
+	seed     maphash.Seed
+	able     bool // every authorizer says when it changes its mind
+	strict   bool // there are always users
+	enablers []Enabler
+}
+
+func newMind(o *Options) mind {
+	m := mind{seed: maphash.MakeSeed(), able: true}
+	for _, a := range o.Authorizers {
+		_, ok := a.(Changer)
+		m.able = m.able && ok
+	}
+	for _, a := range o.Authenticators {
+		e, ok := a.(Enabler)
+		if m.strict = m.strict || !ok; ok {
+			m.enablers = append(m.enablers, e)
+		}
+	}
+	return m
+}
+
+// slot returns where a destination is remembered.
+func (m *mind) slot(dest string) uint64 { return maphash.String(m.seed, dest) % uint64(len(permits{})) }
+
+// guarded is Guarded, quickly.
+func (m *mind) guarded() bool {
+	if m.strict {
+		return true
+	}
+	for _, e := range m.enablers {
+		if e.Enabled() {
+			return true
+		}
+	}
+	return false
+}
+
+// mayPublish asks for all that sending m takes, to a queue that is as declared if the message makes it. known: that it may be
+// sent at all need not be asked.
+func (s *Session) mayPublish(ctx context.Context, m *Message, declared *QueueConfig, known bool) error {
 	if len(s.b.o.Authorizers) == 0 {
 		return nil
 	}
-	if err := s.Authorize(ctx, OpPublish, m.Destination); err != nil {
-		return err
+	if !known {
+		if err := s.Authorize(ctx, OpPublish, m.Destination); err != nil {
+			return err
+		}
 	}
 	if m.Retain {
 		if err := s.Authorize(ctx, OpRetain, m.Destination); err != nil {

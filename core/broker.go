@@ -56,6 +56,7 @@ type Broker struct {
 	seq      atomic.Uint64
 	sessions atomic.Uint64 // there ever were
 	changes  atomic.Uint64 // of what authorizers answer
+	mind     mind
 	now      atomic.Pointer[Options]
 	policy   atomic.Pointer[outbox.Config[Delivery]]
 	chains   map[Op]chain
@@ -91,7 +92,7 @@ func NewBroker(o Options) (*Broker, error) {
 	b := &Broker{
 		o: o, log: o.Log, started: time.Now(),
 		vhosts: make(map[string]*vhost), online: make(map[clientKey]*Session),
-		chains: makeChains(o.Interceptors),
+		chains: makeChains(o.Interceptors), mind: newMind(&o),
 	}
 	b.use(&o)
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation

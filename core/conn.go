@@ -49,6 +49,14 @@ type Conn interface {
 	Info() *ConnInfo
 }
 
+// Waiter is an optional interface of a [Conn] that reads ahead: several messages from the network at a time.
+type Waiter interface {
+	// BeforeWait sets what is called, by the goroutine that reads, each time before the network is waited for: the moment to
+	// send what was gathered. An error ends the reads with it. It is called once, before the first read. On a Conn that is no
+	// Waiter each NextReader may wait, and each read from what it returns.
+	BeforeWait(fn func() error)
+}
+
 // ConnInfo says where a connection comes from. It is read-only.
 type ConnInfo struct {
 	// ID is unique in this process, as in "c17"; it appears in logs.

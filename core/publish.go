@@ -37,6 +37,7 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.b.chains[OpPublish] == nil {
 		return s.publish(ctx, m, queue, done)
 	}
+	s.wake() // interceptors may take their time
 	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(ctx context.Context, c *Call) error {
 		return s.publish(ctx, c.Message, queue, done)
 	})
@@ -44,17 +45,23 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 
 // admit checks m and makes it the session's.
 func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) error {
-	if err := destination.Check(m.Destination); err != nil {
-		return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
+	p, known := s.permit(m.Destination)
+	if !known {
+		if err := destination.Check(m.Destination); err != nil {
+			return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
+		}
 	}
 	if m.TextBody && !utf8.Valid(m.Body) {
 		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
 	}
-	if strings.HasPrefix(m.Destination, authTopics) {
+	if !known && strings.HasPrefix(m.Destination, authTopics) {
 		return fmt.Errorf("%s is the broker's own: %w", m.Destination, ErrDenied)
 	}
-	if err := s.mayPublish(ctx, m, declared); err != nil {
+	if err := s.mayPublish(ctx, m, declared, known); err != nil {
 		return err
+	}
+	if !known {
+		s.remember(p)
 	}
 	if m.Retain && len(m.Body) > 0 {
 		if err := s.v.mayRetain(ctx, m); err != nil {
@@ -82,6 +89,9 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
+	if !strings.HasPrefix(m.Destination, "topic/") {
+		s.wake() // the queue may have to be made
+	}
 	if err := r.reserve(ctx, s.v, m, declared); err != nil {
 		stored()
 		return s.answer(ctx, done, Published{}, err)
@@ -89,6 +99,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	if len(r.queues) == 0 && !m.Retain {
 		return s.answer(ctx, done, Published{Matched: r.direct(m, s)}, nil)
 	}
+	s.wake() // there may be too many under way
 	batch := &engine.Batch{Ops: r.ops(s.b, s.v, m, nil), Relaxed: !m.Persistent}
 	p := &pending{published: done}
 	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes

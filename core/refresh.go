@@ -116,7 +116,7 @@ func (s *Session) tell(dest string, what map[string]any) {
 // give hands a message to this subscription alone, past the index.
 func (a *attachment) give(m *Message) {
 	if a.entry != nil {
-		a.push(m)
+		a.push(m, nil)
 		return
 	}
 	size := m.size()

@@ -97,18 +97,21 @@ func (r *routing) direct(m *Message, from *Session) int {
 		if a.s.directs.Load() > 1 {
 			r.multiple = append(r.multiple, a)
 		} else {
-			a.push(m)
+			a.push(m, from)
 		}
 	}
 	if len(r.multiple) > 0 {
-		r.overlapping(m)
+		r.overlapping(m, from)
+	}
+	if from != nil {
+		from.published(n)
 	}
 	return n
 }
 
 // overlapping hands m to sessions that may have matched several times: all of a session's deliveries side by
 // side, so that its protocol may merge them.
-func (r *routing) overlapping(m *Message) {
+func (r *routing) overlapping(m *Message, from *Session) {
 	if len(r.multiple) > 1 {
 		slices.SortFunc(r.multiple, func(a, b *attachment) int { return cmp.Compare(a.s.number, b.s.number) })
 	}
@@ -119,7 +122,7 @@ func (r *routing) overlapping(m *Message) {
 			r.together = append(r.together, Delivery{Message: m, Sub: r.multiple[i].sub.Load(), Attempt: 1})
 		}
 		s.offer(r.together)
-		s.writer.kick()
+		s.waken(from)
 	}
 	clear(r.multiple)
 	clear(r.together)

@@ -35,6 +35,8 @@ type Session struct {
 	number    uint64       // unique, for sorting
 	directs   atomic.Int32 // direct subscriptions
 	writer    writer
+	waker     waker
+	permits   atomic.Pointer[permits] // nil before the first publish
 
 	mu      sync.Mutex
 	subs    map[string]*attachment
@@ -118,6 +120,7 @@ func (s *Session) end(err error) {
 func (s *Session) Close() error {
 	s.closing.Do(func() {
 		s.closed.Store(true)
+		s.Release()
 		s.writer.stop()
 		s.acks.abandon()
 		s.changing.Lock() // after the writer, which may wait for it

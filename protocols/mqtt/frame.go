@@ -20,7 +20,7 @@ type frames struct {
 	limit int
 	// wait is how long the next packet may take; 0: for ever.
 	wait time.Duration
-	// before is called before a read that may block.
+	// before is called before a read that may block; nil: the connection does so itself.
 	before func() error
 	// hello says that CONNECT must come next: anything else is refused by its first octet. What looks like the length of
 	// a packet in the request of another protocol would be waited for until the login times out.
@@ -61,8 +61,10 @@ func (f *frames) next() (packet []byte, header int, err error) {
 			f.used = total
 			return f.buf[f.at : f.at+total], header, nil
 		}
-		if err := f.before(); err != nil {
-			return nil, 0, err
+		if f.before != nil {
+			if err := f.before(); err != nil {
+				return nil, 0, err
+			}
 		}
 		if !armed && f.wait > 0 {
 			armed = true // once for a packet: a byte now and then is no sign of life [MQTT-3.1.2-22]

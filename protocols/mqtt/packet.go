@@ -41,6 +41,13 @@ func (p *peer) packet(b []byte, header int) (err error) {
 			return f
 		}
 	}
+	if kind == packets.Publish {
+		if ok, f := p.plainPublish(b, header); f != nil {
+			return f
+		} else if ok {
+			return nil
+		}
+	}
 	if f := inspect(p.version, b, header); f != nil {
 		return f
 	}
@@ -98,6 +105,9 @@ func decode(pk *packets.Packet, version byte, b []byte, header int) error {
 func (p *peer) act(kind byte, pk *packets.Packet) *fault {
 	if !p.connected {
 		return p.open(pk)
+	}
+	if kind != packets.Publish {
+		p.release() // it may have to wait for the disk
 	}
 	switch kind {
 	case packets.Connect: // [MQTT-3.1.0-2]
@@ -167,10 +177,11 @@ func (p *peer) say(parts ...[]byte) error {
 	return nil
 }
 
-// idle is called before the connection waits for more bytes: the time to settle what was acknowledged, and to send
-// what was answered.
+// idle is called before the connection waits for more bytes: the time to settle what was acknowledged, to let go what
+// was published, and to send what was answered.
 func (p *peer) idle() error {
 	p.settleAcked()
+	p.release()
 	if !p.dirty && !p.answered.Swap(false) {
 		return nil
 	}
@@ -179,6 +190,13 @@ func (p *peer) idle() error {
 		return fmt.Errorf("flush: %w", err)
 	}
 	return nil
+}
+
+// release lets the receivers of what was published have it.
+func (p *peer) release() {
+	if p.session != nil {
+		p.session.Release()
+	}
 }
 
 // lost reports whether err says that nobody is there any more.

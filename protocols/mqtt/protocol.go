@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 
 	"github.com/wyemq/wye/core"
@@ -13,6 +14,7 @@ type Protocol struct {
 	broker *core.Broker
 	cfg    Config
 	log    *slog.Logger
+	seed   maphash.Seed
 }
 
 var (
@@ -33,7 +35,7 @@ func New(b *core.Broker, cfg Config, log *slog.Logger) (*Protocol, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Protocol{broker: b, cfg: cfg, log: log.With("protocol", "mqtt")}, nil
+	return &Protocol{broker: b, cfg: cfg, log: log.With("protocol", "mqtt"), seed: maphash.MakeSeed()}, nil
 }
 
 // Name implements core.Protocol.

@@ -40,6 +40,7 @@ type peer struct {
 
 	subs    map[string]*subscription
 	aliases map[uint16]string
+	names   names
 	acked   over // what is acknowledged, to be settled in one go
 	dirty   bool // something was written since the last flush
 	// answered says the same of what was written while Publish ran.
@@ -58,6 +59,10 @@ type peer struct {
 func newPeer(ctx context.Context, proto *Protocol, c core.Conn) *peer {
 	p := &peer{proto: proto, ctx: ctx, c: c, log: proto.log}
 	p.in = frames{c: c, limit: proto.cfg.MaxConnectSize, before: p.idle, hello: true, stream: c.Info().Stream}
+	if w, ok := c.(core.Waiter); ok {
+		w.BeforeWait(p.idle)
+		p.in.before = nil
+	}
 	p.receipts.p = p
 	return p
 }

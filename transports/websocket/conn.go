@@ -39,12 +39,16 @@ type conn struct {
 	msg   message
 	most  int64
 
+	before  func() error // see BeforeWait
 	deflate bool
 	pong    bool // one waits to be sent; belongs to the reader
 	peer    int  // the code of the peer's close frame; 0: there was none; belongs to the reader
 }
 
-var _ core.Conn = (*conn)(nil)
+var (
+	_ core.Conn   = (*conn)(nil)
+	_ core.Waiter = (*conn)(nil)
+)
 
 // below is the net.Conn that gorilla works on. It reads ahead, and sends what gorilla writes: the answer to
 // the upgrade, and then only close frames, which are dropped, because Goodbye sends the one that counts.
@@ -65,9 +69,11 @@ func (c *conn) take(h *wire.Hub, nc net.Conn, info *core.ConnInfo) net.Conn {
 }
 
 func (b *below) Read(p []byte) (int, error) {
-	if b.c.pong && b.in.Buffered() == 0 {
-		b.c.pong = false
-		_ = b.c.Flush() // a failure ends the reads
+	if b.in.Buffered() == 0 {
+		if err := b.c.waits(); err != nil {
+			b.err = err
+			return 0, err
+		}
 	}
 	n, err := b.in.Read(p)
 	if err != nil {
@@ -77,6 +83,21 @@ func (b *below) Read(p []byte) (int, error) {
 	b.c.Heard(n)
 	return n, nil
 }
+
+// waits is called before a read that may wait for the peer.
+func (c *conn) waits() error {
+	if c.pong {
+		c.pong = false
+		_ = c.Flush() // a failure ends the reads
+	}
+	if c.before == nil {
+		return nil
+	}
+	return c.before()
+}
+
+// BeforeWait implements core.Waiter.
+func (c *conn) BeforeWait(fn func() error) { c.before = fn }
 
 func (b *below) Write(p []byte) (int, error) {
 	if b.opened {
