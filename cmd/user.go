@@ -44,8 +44,8 @@ func (p *program) user() error {
 }
 
 // find returns where a user is in a list; -1: nowhere.
-func find(all []users.User, name string) int {
-	return slices.IndexFunc(all, func(u users.User) bool { return u.Name == name })
+func find(all []users.User, name, vhost string) int {
+	return slices.IndexFunc(all, func(u users.User) bool { return u.Name == name && u.VHost == vhost })
 }
 
 func (p *program) addUser(path, name string) error {
@@ -53,16 +53,16 @@ func (p *program) addUser(path, name string) error {
 	if err != nil {
 		return err
 	}
-	if find(all, name) >= 0 {
+	if find(all, name, p.args.vhost) >= 0 {
 		return fmt.Errorf("user %q is there already; wye user passwd changes the password", name)
 	}
 	password, err := p.askPassword(name)
 	if err != nil {
 		return err
 	}
-	u := users.User{Name: name, Hash: users.Hash(password), Groups: p.args.groups}
+	u := users.User{Name: name, Hash: users.Hash(password), Groups: p.args.groups, VHost: p.args.vhost}
 	err = users.Edit(path, func(all []users.User) ([]users.User, error) {
-		if find(all, name) >= 0 {
+		if find(all, name, p.args.vhost) >= 0 {
 			return nil, fmt.Errorf("user %q is there already", name)
 		}
 		return append(all, u), nil
@@ -94,7 +94,7 @@ func (p *program) removeUser(path, name string) error {
 // change works on a user who is there, and says so.
 func (p *program) change(path, name, done string, fn func(all []users.User, i int) ([]users.User, error)) error {
 	err := users.Edit(path, func(all []users.User) ([]users.User, error) {
-		i := find(all, name)
+		i := find(all, name, p.args.vhost)
 		if i < 0 {
 			return nil, fmt.Errorf("there is no user %q in %s", name, path)
 		}
@@ -113,7 +113,11 @@ func (p *program) listUsers(path string) error {
 		return err
 	}
 	for _, u := range all {
-		fmt.Fprintf(p.stdout, "%s\t%s\n", u.Name, strings.Join(u.Groups, ","))
+		line := u.Name + "\t" + strings.Join(u.Groups, ",")
+		if u.VHost != "" {
+			line += "\t" + u.VHost
+		}
+		fmt.Fprintln(p.stdout, line)
 	}
 	return nil
 }
@@ -131,7 +135,7 @@ func (p *program) importUsers(path, from string) error {
 	added := 0
 	err = users.Edit(path, func(all []users.User) ([]users.User, error) {
 		for _, u := range more {
-			if find(all, u.Name) >= 0 {
+			if find(all, u.Name, u.VHost) >= 0 {
 				notes = append(notes, fmt.Sprintf("user %q: is there already, and stays", u.Name))
 				continue
 			}

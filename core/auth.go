@@ -15,7 +15,8 @@ type Principal struct {
 	Groups []string
 	// ClientID as the client gave it, or as the broker made it.
 	ClientID string
-	// VHost the session lives in. An Authenticator that sets it binds the client to that one.
+	// VHost the session lives in. An Authenticator that sets it binds the client to that one; else the credentials are good
+	// for "/", and for others if an Authorizer allows OpConnect on "vhost/<name>".
 	VHost string
 	// Remote is the client's address; the zero Addr when there is none. The broker sets it.
 	Remote netip.Addr
@@ -69,7 +70,7 @@ type Op uint8
 // The operations. Those after OpDisconnect are authorized only: an Interceptor of OpPublish sees what is retained, one of
 // OpSubscribe every subscription.
 const (
-	OpConnect    Op = iota + 1 // to log in with a client id: "client/<id>"
+	OpConnect    Op = iota + 1 // to log in with a client id, "client/<id>", or to a virtual host, "vhost/<name>"
 	OpPublish                  // to send to a destination
 	OpSubscribe                // to a topic filter
 	OpDeliver                  // a message to a subscription; never authorized
@@ -79,6 +80,7 @@ const (
 	OpCreate                   // a queue that is not there yet, by sending to it or consuming it
 	OpDelete                   // the queue of a group
 	OpRetain                   // to set or clear the retained message of a topic
+	OpManage                   // to administer, not as a client: a queue, "broker/<what>" or "vhost/<name>"
 )
 
 // String returns the name used in configuration and logs.
@@ -104,6 +106,8 @@ func (o Op) String() string {
 		return "delete"
 	case OpRetain:
 		return "retain"
+	case OpManage:
+		return "manage"
 	default:
 		return "unknown"
 	}

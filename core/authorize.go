@@ -17,8 +17,12 @@ const tempTopics = "topic/$temp/"
 
 // Authorize asks whether the client may do op on dest, without doing it.
 func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
-	for _, a := range s.b.o.Authorizers {
-		if err := a.Authorize(ctx, s.Principal(), op, dest); err != nil {
+	return s.b.authorize(ctx, s.Principal(), op, dest)
+}
+
+func (b *Broker) authorize(ctx context.Context, p *Principal, op Op, dest string) error {
+	for _, a := range b.o.Authorizers {
+		if err := a.Authorize(ctx, p, op, dest); err != nil {
 			return fmt.Errorf("%s %s: %w", op, dest, err)
 		}
 	}

@@ -1,11 +1,14 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +40,10 @@ type Options struct {
 	Limits Limits
 	// Queues are the policies of queues; the first whose Match fits the queue's name counts.
 	Queues []QueuePolicy
+	// VHosts are the virtual hosts beside "/", which may be among them to be configured. Entrances say which of them listeners
+	// lead to, by the name of the listener; one that is not there leads to all, and to "/" when a client names none.
+	VHosts    []VHost
+	Entrances map[string]Entrance
 	// Version is what protocols tell their clients.
 	Version string
 	// Log takes what an operator should know. Nil: nothing is logged.
@@ -69,9 +76,12 @@ type Broker struct {
 	stop context.CancelFunc
 	work sync.WaitGroup // goroutines the broker started beside those of sessions
 
+	served map[string]*vhost // those configured
+	hosts  map[string]*vhost // by the Hosts of those
+
 	mu     sync.Mutex
 	closed bool
-	vhosts map[string]*vhost
+	vhosts map[string]*vhost // those served, and others that the engine knows
 	online map[clientKey]*Session
 }
 
@@ -104,7 +114,11 @@ func NewBroker(o Options) (*Broker, error) {
 		both := tandem.New(o.Engine, memory.New())
 		b.eng, b.spread = both, both.Spread
 	}
-	if err := b.restore(); err != nil {
+	err := b.configureVHosts()
+	if err == nil {
+		err = b.restore()
+	}
+	if err != nil {
 		b.stop()
 		b.work.Wait()
 		for _, v := range b.allVHosts() {
@@ -160,6 +174,16 @@ func (b *Broker) Close(ctx context.Context) error {
 		v.close(ctx)
 	}
 	return b.eng.Close(ctx)
+}
+
+// VHosts lists the virtual hosts that are served.
+func (b *Broker) VHosts() []string { return slices.Sorted(maps.Keys(b.served)) }
+
+// known returns the namespace called name, or nil.
+func (b *Broker) known(name string) *vhost {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.vhosts[cmp.Or(name, defaultVHost)]
 }
 
 // vhost returns the namespace called name, made on first use.

@@ -65,8 +65,9 @@ type ConnInfo struct {
 	Listener, Transport string
 	// Subprotocol is the WebSocket subprotocol that was agreed on, as the client spelled it.
 	Subprotocol string
-	// Path is the path of the HTTP request; empty on plain TCP.
-	Path string
+	// Path is the path of the HTTP request, and Host what it asked for; empty on plain TCP. A path that begins with
+	// /vhosts/<name> names a virtual host; what follows is as without it.
+	Path, Host string
 	// Local and Remote are the addresses; behind a trusted proxy Remote is the client's.
 	Local, Remote net.Addr
 	// Forwarded says that the request came by way of a proxy, so that a loopback Remote is not known to be the client's.

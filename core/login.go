@@ -20,13 +20,9 @@ const takeoverWait = 5 * time.Second
 // ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
 func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Session, error) {
 	revocations := b.revocations.Load()
-	p, err := b.authenticate(ctx, &l)
+	p, v, err := b.authenticate(ctx, &l)
 	if err != nil {
 		return nil, err
-	}
-	v := b.vhost(defaultVHost)
-	if p.VHost != "" && p.VHost != v.name {
-		return nil, fmt.Errorf("user %q is of virtual host %q, which is not served: %w", p.Name, p.VHost, ErrLogin)
 	}
 	p.VHost, p.ClientID, p.Remote = v.name, l.ClientID, remoteOf(l.Conn)
 	if p.ClientID == "" {
@@ -78,11 +74,25 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	return s, nil
 }
 
-// authenticate asks who the client is.
-func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) {
+// authenticate asks who the client is, and where it may go.
+func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, *vhost, error) {
 	if err := b.gather(l); err != nil {
-		return Principal{}, err
+		return Principal{}, nil, err
 	}
+	at := b.find(l)
+	if l.VHost = at.asked; at.v != nil {
+		l.VHost = at.v.name
+	}
+	p, err := b.identify(ctx, l)
+	if err != nil {
+		return Principal{}, nil, err
+	}
+	v, err := b.enter(ctx, l, at, &p)
+	return p, v, err
+}
+
+// identify asks who the client is.
+func (b *Broker) identify(ctx context.Context, l *Login) (Principal, error) {
 	if p, err := b.ask(ctx, l); !errors.Is(err, ErrSkip) {
 		return p, err
 	}
@@ -157,8 +167,13 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 			return ErrShutdown
 		}
 		old := b.online[key]
+		if most := s.v.settings.MaxSessions; old == nil && most > 0 && s.v.online >= most {
+			b.mu.Unlock()
+			return fmt.Errorf("%d clients are the most that virtual host %q may have (vhosts.max_sessions): %w", most, s.v.name, ErrLimit)
+		}
 		if old == nil {
 			b.online[key] = s
+			s.v.online++
 			b.mu.Unlock()
 			s.counters.sessions.Add(1)
 			return nil
@@ -203,6 +218,7 @@ func (b *Broker) offline(s *Session) {
 	defer b.mu.Unlock()
 	if key := (clientKey{s.v.name, s.principal.ClientID}); b.online[key] == s {
 		delete(b.online, key)
+		s.v.online--
 	}
 }
 

@@ -161,7 +161,8 @@ func (m *Mux) pick(c Conn) (Protocol, Conn, error) {
 		}
 		return nil, nil, fmt.Errorf("subprotocol %q: %w", info.Subprotocol, ErrUnsupported)
 	}
-	if p := m.paths[strings.TrimRight(info.Path, "/")]; p != nil && info.Path != "" {
+	_, path, _ := cutPath(info.Path)
+	if p := m.paths[strings.TrimRight(path, "/")]; p != nil && path != "" {
 		return p, c, nil
 	}
 	if len(m.protocols) == 1 {

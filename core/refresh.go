@@ -34,10 +34,16 @@ func (s *Session) Refresh(ctx context.Context, l Login) error {
 		return ErrClosed
 	}
 	old := s.Principal()
-	l.ClientID, l.Conn, l.Source = old.ClientID, s.conn, FromRefresh
+	l.ClientID, l.VHost, l.Conn, l.Source = old.ClientID, old.VHost, s.conn, FromRefresh
+	if name, user, ok := cutUser(l.User); ok && name == s.v.name {
+		l.User = user
+	}
 	p, err := s.b.ask(ctx, &l)
 	if err == nil && (p.Name != old.Name || p.VHost != "" && p.VHost != old.VHost) {
 		err = s.b.refuse(&l, "", fmt.Errorf("the new credentials are not of user %q: %w", old.Name, ErrLogin))
+	}
+	if err == nil {
+		_, err = s.b.enter(ctx, &l, place{s.v, s.v.name, FromRefresh}, &p)
 	}
 	if err != nil {
 		return fmt.Errorf("refresh: %w: %w", ErrDenied, err)

@@ -18,15 +18,18 @@ type Change struct {
 }
 
 // Prepare checks settings that are to hold instead of those of NewBroker: Anonymous, Credentials, Cookie, DisconnectDenied,
-// Limits and Queues. The other fields are not looked at. Queues behave as the new policies and limits say, those that are
+// Limits, Queues and Entrances. The other fields are not looked at. Queues behave as the new policies and limits say, those that are
 // there already too; what clients have beyond a limit that is lower now they keep.
 func (b *Broker) Prepare(next Options) (Change, error) {
 	if err := next.complete(); err != nil {
 		return Change{}, err
 	}
+	if err := b.checkEntrances(next.Entrances); err != nil {
+		return Change{}, err
+	}
 	o := *b.options()
 	o.Anonymous, o.Credentials, o.Cookie, o.DisconnectDenied = next.Anonymous, next.Credentials, next.Cookie, next.DisconnectDenied
-	o.Limits, o.Queues = next.Limits, next.Queues
+	o.Limits, o.Queues, o.Entrances = next.Limits, next.Queues, next.Entrances
 	return Change{Apply: func() {
 		b.use(&o)
 		for _, v := range b.allVHosts() {

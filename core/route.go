@@ -210,11 +210,10 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 }
 
 // Inject publishes m in the name of the broker itself, past authorization and interceptors:
-// for plugins that publish what they know, as $SYS does. vhost "" is the default.
+// for plugins that publish what they know, as $SYS does. vhost "" is the default; nobody hears it in one that is not there.
 func (b *Broker) Inject(vhost string, m *Message) {
-	if vhost == "" {
-		vhost = defaultVHost
+	if v := b.known(vhost); v != nil {
+		b.stamp(m)
+		b.inject(v, m, nil, nil)
 	}
-	b.stamp(m)
-	b.inject(b.vhost(vhost), m, nil, nil)
 }

@@ -362,12 +362,12 @@ func (v *vhost) dropTemps(token string) {
 	}
 }
 
-// Purge drops everything that waits in a queue, and returns how much that was.
+// Purge drops everything that waits in a queue, and returns how much that was. vhost "" is the default.
 func (b *Broker) Purge(ctx context.Context, vhost, dest string) (uint64, error) {
-	if vhost == "" {
-		vhost = defaultVHost
+	v := b.known(vhost)
+	if v == nil {
+		return 0, fmt.Errorf("virtual host %s: %w", vhost, ErrNotFound)
 	}
-	v := b.vhost(vhost)
 	bq := v.lookup(v.queueLog(dest))
 	if bq == nil {
 		return 0, fmt.Errorf("queue %s: %w", dest, ErrNotFound)

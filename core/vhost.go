@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ const defaultVHost = "/"
 type vhost struct {
 	b         *Broker
 	name      string
+	settings  VHost
 	token     string // name, fit to be a part of a log id
 	index     *subtree.Tree[*entry]
 	retaining retaining
@@ -31,6 +33,8 @@ type vhost struct {
 	queues map[engine.LogID]*boundQueue
 	kept   map[string]*state // sessions whose client is away, and those connected that would be kept
 	temps  map[string]*Session
+
+	online int // sessions; guarded by Broker.mu
 }
 
 // entry is what the index holds: a direct subscription, or a queue bound to a filter.
@@ -68,8 +72,8 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	if spec.owner != "" && v.temps[spec.owner] == nil {
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
-	if most := v.b.options().Limits.Queues; len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
-		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues): %w", spec.name(), most, ErrLimit)
+	if most := cmp.Or(v.settings.MaxQueues, v.b.options().Limits.Queues); len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
+		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues, vhosts.max_queues): %w", spec.name(), most, ErrLimit)
 	}
 	bq = &boundQueue{
 		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,

@@ -140,11 +140,18 @@ func newBroker(in brokerIn) (*core.Broker, error) {
 // brokerSettings are the options that may change while the broker runs.
 func brokerSettings(c *config.Config) core.Options {
 	auth := config.Get[AuthSettings](c, keyAuth)
-	return core.Options{
+	o := core.Options{
 		Anonymous: auth.Anonymous, Credentials: auth.Credentials, Cookie: auth.Cookie, DisconnectDenied: auth.OnDenied == onDisconnect,
 		Limits: config.Get[core.Limits](c, keyLimits),
 		Queues: config.Get[QueueSettings](c, keyQueues),
+		VHosts: config.Get[VHostSettings](c, keyVHosts), Entrances: make(map[string]core.Entrance),
 	}
+	for _, inst := range c.Instances(keyListeners) {
+		if s := inst.Common.(ListenerSettings); s.Enabled {
+			o.Entrances[inst.Name] = core.Entrance{VHost: s.VHost, Served: s.VHosts, AnyHost: s.AnyHost}
+		}
+	}
+	return o
 }
 
 type muxIn struct {

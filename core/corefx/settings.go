@@ -20,6 +20,11 @@ type ListenerSettings struct {
 	// Protocols names those that are served, in the order in which they look at the first bytes.
 	// Empty: all, by name.
 	Protocols []string `koanf:"protocols"`
+	// VHost is the virtual host of clients that name none, VHosts those that the listener leads to. Empty: all.
+	VHost  string   `koanf:"vhost"`
+	VHosts []string `koanf:"vhosts"`
+	// AnyHost takes a host header of STOMP that names no virtual host for a name of the server: see core.Entrance.
+	AnyHost bool `koanf:"any_host"`
 }
 
 // EngineSettings are the keys of the engine that do not depend on its kind.
@@ -109,6 +114,12 @@ func (s QueueSettings) Validate() error {
 	return errors.Join(errs...)
 }
 
+// VHostSettings is the section "vhosts".
+type VHostSettings []core.VHost
+
+// Validate names every virtual host that makes no sense.
+func (s VHostSettings) Validate() error { return core.CheckVHosts(s) }
+
 const (
 	onDisconnect    = "disconnect" // of auth.on_denied
 	defaultShutdown = 15 * time.Second
@@ -120,6 +131,7 @@ const (
 	keyQueues       = "queues"
 	keyLog          = "log"
 	keyShutdown     = "shutdown_timeout"
+	keyVHosts       = "vhosts"
 )
 
 // coreSections are those of the core itself. Which listeners there are by default, and which engine, the
@@ -127,7 +139,7 @@ const (
 func coreSections(def Defaults, transports []TransportKind, engines []EngineKind) []config.Section {
 	listeners := config.Section{
 		Key: keyListeners, Named: true, By: "uri", Preset: def.Listeners,
-		Default: ListenerSettings{Enabled: true},
+		Default: ListenerSettings{Enabled: true, VHost: "/"},
 	}
 	for _, t := range transports {
 		listeners.Variants = append(listeners.Variants, config.Variant{Names: t.Schemes, Default: t.Default})
@@ -144,6 +156,7 @@ func coreSections(def Defaults, transports []TransportKind, engines []EngineKind
 		{Key: keyInterceptors, Default: []string(nil)},
 		{Key: keyLimits, Default: core.DefaultLimits()},
 		{Key: keyQueues, Default: QueueSettings(nil)},
+		{Key: keyVHosts, Default: VHostSettings(nil)},
 		{Key: keyLog, Default: LogSettings{Level: "info", Format: "text"}},
 		{Key: keyShutdown, Default: defaultShutdown, Check: checkShutdown},
 	}

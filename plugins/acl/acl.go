@@ -206,7 +206,7 @@ func (a *ACL) Decide(p *core.Principal, op core.Op, dest string) Decision {
 func granted(op core.Op, dest string) bool {
 	switch op {
 	case core.OpConnect:
-		return true
+		return strings.HasPrefix(dest, "client/")
 	case core.OpConsume, core.OpDelete:
 		return strings.HasPrefix(dest, "group/")
 	case core.OpPublish:

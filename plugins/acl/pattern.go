@@ -35,7 +35,9 @@ const (
 )
 
 // kinds are those of names.
-func kinds() []string { return []string{"topic", "queue", "temp", "group", "client"} }
+func kinds() []string {
+	return []string{"topic", "queue", "temp", "group", "client", "vhost", "broker"}
+}
 
 func parsePattern(text string) (pattern, error) {
 	if text == many {

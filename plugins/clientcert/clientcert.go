@@ -21,6 +21,8 @@ type Config struct {
 	User []string `koanf:"user" enum:"cn,email,dns,uri,subject"`
 	// Groups says what the groups are: ou (the organizational units), o (the organizations). Empty: there are none.
 	Groups string `koanf:"groups" enum:",ou,o"`
+	// VHost says what the virtual host is: ou or o, the first of them. Empty: none.
+	VHost string `koanf:"vhost" enum:",ou,o"`
 }
 
 // DefaultConfig is switched off.
@@ -91,13 +93,25 @@ func (a *Authenticator) Authenticate(_ context.Context, l *core.Login) (core.Pri
 		return core.Principal{}, fmt.Errorf("the certificate is not that of user %q: %w", l.User, core.ErrLogin)
 	}
 	p := core.Principal{Name: name, Expires: cert.NotAfter}
-	switch cfg.Groups {
-	case "ou":
-		p.Groups = slices.Clone(cert.Subject.OrganizationalUnit)
-	case "o":
-		p.Groups = slices.Clone(cert.Subject.Organization)
+	p.Groups = slices.Clone(units(cert, cfg.Groups))
+	if cfg.VHost != "" {
+		if p.VHost = first(units(cert, cfg.VHost)); p.VHost == "" {
+			return core.Principal{}, fmt.Errorf("the certificate has no %s, which is to be the virtual host: %w", cfg.VHost, core.ErrLogin)
+		}
 	}
 	return p, nil
+}
+
+// units are those of the subject that what says.
+func units(c *x509.Certificate, what string) []string {
+	switch what {
+	case "ou":
+		return c.Subject.OrganizationalUnit
+	case "o":
+		return c.Subject.Organization
+	default:
+		return nil
+	}
 }
 
 func (c *Config) name(cert *x509.Certificate) string {

@@ -99,7 +99,7 @@ func (a *Authenticator) use(b *book) {
 		return
 	}
 	(*fn)(func(p core.Principal) (core.Principal, error) {
-		was, is := old.users[p.Name], b.users[p.Name]
+		was, is := old.find(p.VHost, p.Name), b.find(p.VHost, p.Name)
 		switch {
 		case is == nil:
 			return p, errors.New("the user was removed")
@@ -163,7 +163,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 		return core.Principal{}, core.ErrSkip
 	}
 	b := a.book.Load()
-	u := b.users[l.User]
+	u := b.find(l.VHost, l.User)
 	right, err := a.verify(ctx, u, l.Password, b.cfg.Remember)
 	switch {
 	case err != nil:
@@ -173,7 +173,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	case !right:
 		return core.Principal{}, fmt.Errorf("wrong user or password: %w", core.ErrLogin)
 	}
-	return core.Principal{Name: u.Name, Groups: u.Groups}, nil
+	return core.Principal{Name: u.Name, Groups: u.Groups, VHost: u.VHost}, nil
 }
 
 // verify works the password out, or remembers that it was right.
@@ -181,7 +181,7 @@ func (a *Authenticator) verify(ctx context.Context, u *User, password string, re
 	var key [sha256.Size]byte
 	if u != nil && remember > 0 {
 		mac := hmac.New(sha256.New, a.secret[:])
-		fmt.Fprintf(mac, "%s\x00%s\x00%s", u.Name, u.Hash, password)
+		fmt.Fprintf(mac, "%s\x00%s\x00%s\x00%s", u.VHost, u.Name, u.Hash, password)
 		mac.Sum(key[:0])
 		a.mu.RLock()
 		until, ok := a.remembered[key]

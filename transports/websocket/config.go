@@ -3,9 +3,9 @@ package websocket
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/transports/internal/wire"
 )
 
@@ -73,8 +73,8 @@ func (c Config) validate(key string) error {
 		errs = append(errs, fmt.Errorf("%s.ping_interval: must be shorter than idle_timeout (%s), is %s", key, i, c.PingInterval))
 	}
 	for _, o := range c.AllowedOrigins {
-		if o != "*" && o != "null" && !strings.Contains(o, "://") || strings.Count(o, "*") > 1 {
-			errs = append(errs, fmt.Errorf("%s.allowed_origins: must be scheme://host[:port] with at most one *, is %q", key, o))
+		if err := core.CheckOrigin(o); err != nil {
+			errs = append(errs, fmt.Errorf("%s.allowed_origins: %w", key, err))
 		}
 	}
 	if _, err := wire.ParseNetworks(c.TrustedProxies); err != nil {

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/wyemq/wye/core"
 )
 
 // origins decides which pages may connect. A browser sends the origin of the page; nothing else can be
@@ -51,7 +53,7 @@ func (o origins) check(r *http.Request) error {
 
 func (o origins) lists(origin string) bool {
 	for _, a := range o.allowed {
-		if matchOrigin(a, origin) {
+		if core.MatchOrigin(a, origin) {
 			return true
 		}
 	}
@@ -94,19 +96,4 @@ func withoutPort(host, scheme string) string {
 		return strings.TrimSuffix(host, ":443")
 	}
 	return host
-}
-
-// matchOrigin compares with one '*', which stands for one or more characters other than '/'.
-func matchOrigin(pattern, origin string) bool {
-	if pattern == "*" {
-		return true
-	}
-	before, after, wild := strings.Cut(pattern, "*")
-	if !wild {
-		return pattern == origin
-	}
-	if !strings.HasPrefix(origin, before) || !strings.HasSuffix(origin, after) || len(origin) <= len(before)+len(after) {
-		return false
-	}
-	return !strings.Contains(origin[len(before):len(origin)-len(after)], "/")
 }

@@ -206,7 +206,7 @@ func forwarded(r *http.Request) bool {
 func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
 	info := &core.ConnInfo{
 		ID: wire.NewID(), Listener: u.t.name, Transport: "websocket",
-		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), TLS: r.TLS,
+		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), Host: strings.Clone(r.Host), TLS: r.TLS,
 		Header: make(http.Header), Forwarded: forwarded(r), Ticket: strings.Clone(r.URL.Query().Get("ticket")),
 	}
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
