@@ -69,20 +69,27 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	return server, nil
 }
 
+// counting is a transport that counts.
+type counting interface {
+	Stats() tcp.Stats
+	Certificates() []tcp.Certificate
+}
+
 // counted asks the transports that count.
 func counted(listeners []corefx.Listener) []metrics.Listener {
 	var all []metrics.Listener
 	for _, l := range listeners {
-		m := metrics.Listener{Name: l.Transport.Name(), Transport: l.Scheme}
-		switch t := l.Transport.(type) {
-		case *websocket.Transport:
-			s := t.Stats()
-			m.Open, m.Accepted, m.Ended, m.ReceivedBytes, m.SentBytes = s.Open, s.Accepted, s.Ended, s.BytesIn, s.BytesOut
-		case *tcp.Transport:
-			s := t.Stats()
-			m.Open, m.Accepted, m.Ended, m.ReceivedBytes, m.SentBytes = s.Open, s.Accepted, s.Ended, s.BytesIn, s.BytesOut
-		default:
+		t, ok := l.Transport.(counting)
+		if !ok {
 			continue // somebody's own, which does not count
+		}
+		s := t.Stats()
+		m := metrics.Listener{
+			Name: l.Transport.Name(), Transport: l.Scheme, Open: s.Open, Accepted: s.Accepted, Ended: s.Ended,
+			ReceivedBytes: s.BytesIn, SentBytes: s.BytesOut,
+		}
+		for _, c := range t.Certificates() {
+			m.Certificates = append(m.Certificates, metrics.Certificate(c))
 		}
 		all = append(all, m)
 	}

@@ -3,6 +3,7 @@ package metrics
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,7 +17,7 @@ type Collector struct {
 	source Source
 	descs  []*prometheus.Desc
 
-	connections, accepted, ended, receivedBytes, sentBytes metric
+	connections, accepted, ended, receivedBytes, sentBytes, certificates metric
 
 	store, storeFree                                 metric
 	sessions, kept, subscriptions, retained          metric
@@ -50,6 +51,8 @@ func NewCollector(cfg Config, source Source) *Collector {
 	c.ended = counter("connections_ended_total", "Connections that are over or were refused, by reason id.", "listener", "transport", "reason")
 	c.receivedBytes = counter("received_bytes_total", "Bytes received from clients.", "listener", "transport")
 	c.sentBytes = counter("sent_bytes_total", "Bytes sent to clients.", "listener", "transport")
+
+	c.certificates = gauge("certificate_expiry_seconds", "Seconds until a certificate, or the first of its chain, or a revocation list ends.", "listener", "file", "subject")
 
 	c.sessions = gauge("sessions", "Clients that are logged in.", "protocol")
 	c.kept = gauge("sessions_kept", "Sessions kept while their client is away.")
@@ -115,6 +118,9 @@ func (c *Collector) collectListeners(o output, ls []Listener) {
 		o.put(c.sentBytes, float64(l.SentBytes), l.Name, l.Transport)
 		for reason, n := range l.Ended {
 			o.put(c.ended, float64(n), l.Name, l.Transport, reason)
+		}
+		for _, cert := range l.Certificates {
+			o.put(c.certificates, time.Until(cert.NotAfter).Seconds(), l.Name, cert.File, cert.Subject)
 		}
 	}
 }

@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -70,6 +72,7 @@ func TestEverySeries(t *testing.T) {
 			return []metrics.Listener{{
 				Name: "websocket", Transport: "websocket", Open: 4, Accepted: 9,
 				Ended: map[string]uint64{"login_timeout": 2}, ReceivedBytes: 1000, SentBytes: 2000,
+				Certificates: []metrics.Certificate{{File: "wye.crt", Subject: "example.org", NotAfter: time.Now().Add(time.Hour)}},
 			}}
 		},
 		Protocols: []string{"mqtt", "stomp"}, Version: "1.2.3",
@@ -106,6 +109,13 @@ func TestEverySeries(t *testing.T) {
 		return strings.HasPrefix(l, "wye_build_info{") && strings.Contains(l, `version="1.2.3"`) && strings.HasSuffix(l, " 1")
 	}) {
 		t.Error("no wye_build_info")
+	}
+	if !slices.ContainsFunc(lines, func(l string) bool {
+		left, ok := strings.CutPrefix(l, `wye_certificate_expiry_seconds{file="wye.crt",listener="websocket",subject="example.org"} `)
+		seconds, err := strconv.ParseFloat(left, 64)
+		return ok && err == nil && seconds > 3000 && seconds <= 3600
+	}) {
+		t.Error("no wye_certificate_expiry_seconds of an hour")
 	}
 }
 

@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/wyemq/wye/core"
+import (
+	"time"
+
+	"github.com/wyemq/wye/core"
+)
 
 // Source is where the numbers come from. Its functions are called for each scrape, concurrently.
 type Source struct {
@@ -27,4 +31,13 @@ type Listener struct {
 	Ended map[string]uint64
 	// ReceivedBytes and SentBytes count what has passed, as the transport sees it.
 	ReceivedBytes, SentBytes uint64
+	// Certificates are those that it shows, and the revocation lists that it goes by.
+	Certificates []Certificate
+}
+
+// Certificate ends at some time.
+type Certificate struct {
+	// File is where it was read from, Subject whom it is for.
+	File, Subject string
+	NotAfter      time.Time
 }

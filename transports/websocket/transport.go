@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,15 +15,13 @@ import (
 
 // Transport is a WebSocket listener. Make it with New.
 type Transport struct {
-	name    string
+	*wire.Door
+
 	cfg     Config
 	log     *slog.Logger
 	hub     wire.Hub
 	origins origins
 	proxies wire.Networks
-
-	mu       sync.Mutex
-	listener net.Listener
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -38,68 +35,25 @@ func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
 }
 
 func newTransport(name string, cfg Config, log *slog.Logger) *Transport {
-	t := &Transport{name: name, cfg: cfg, log: log.With("listener", name), origins: newOrigins(cfg)}
+	t := &Transport{cfg: cfg, log: log.With("listener", name), origins: newOrigins(cfg)}
+	t.Door = wire.NewDoor(name, cfg.Listen, schemes(), t.log, "http/1.1")
 	t.proxies, _ = wire.ParseNetworks(cfg.TrustedProxies) // validated
 	t.hub.Limits, t.hub.Log, t.hub.PingEvery, t.hub.Ping = cfg.Limits, t.log, cfg.PingInterval, []byte{final | opPing, 0}
 	return t
 }
 
-// Name implements core.Transport.
-func (t *Transport) Name() string { return t.name }
-
 // Stats returns what the listener has counted. It may be called at any time.
 func (t *Transport) Stats() Stats { return t.hub.Stats() }
-
-// Addr returns the bound address, nil before Listen.
-func (t *Transport) Addr() net.Addr {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.listener == nil {
-		return nil
-	}
-	return t.listener.Addr()
-}
 
 // AllowOrigins lets pages connect whose origin ours says yes to, beside those of the configuration: those
 // that the same program serves on another port. Call it before Serve.
 func (t *Transport) AllowOrigins(ours func(origin string) bool) { t.origins.ours = ours }
 
-// Listen implements core.Transport.
-func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
-	a, err := wire.ParseURI(t.cfg.URI, "ws", "wss")
-	if err != nil {
-		return nil, fmt.Errorf("listeners.%s.uri: %w", t.name, err)
-	}
-	var cfg *tls.Config
-	if a.Scheme == "wss" {
-		if cfg, err = t.cfg.TLS.Config(t.log, "http/1.1"); err != nil {
-			return nil, fmt.Errorf("listeners.%s.%w", t.name, err)
-		}
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", a.HostPort)
-	if err != nil {
-		return nil, fmt.Errorf("listeners.%s.uri: listen on %s: %w", t.name, t.cfg.URI, err)
-	}
-	addr := l.Addr()
-	if t.cfg.ProxyProtocol {
-		l = &wire.ProxyListener{Listener: l, Trusted: t.proxies, Timeout: t.cfg.Limits.LoginTimeout}
-	}
-	if cfg != nil {
-		l = &wire.TLSListener{Listener: l, Config: cfg}
-	}
-	t.mu.Lock()
-	t.listener = l
-	t.mu.Unlock()
-	return addr, nil
-}
-
 // Serve implements core.Transport. It is called once.
 func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
-	t.mu.Lock()
-	l := t.listener
-	t.mu.Unlock()
-	if l == nil {
-		return errors.New("websocket: Serve before Listen")
+	l, err := t.Listener()
+	if err != nil {
+		return err
 	}
 	return t.ServeListener(ctx, l, h)
 }
@@ -123,6 +77,7 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 	}
 	served := make(chan error, 1)
 	var work sync.WaitGroup
+	work.Go(func() { t.Watch(ctx) })
 	work.Go(func() {
 		err := srv.Serve(l)
 		cancel()
@@ -133,7 +88,7 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 	t.hub.Run()
 	work.Wait()
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("listener %s: %w", t.name, err)
+		return fmt.Errorf("listener %s: %w", t.Name(), err)
 	}
 	return nil
 }
@@ -143,7 +98,8 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 // by the shutdown timeout.
 func Handler(ctx context.Context, cfg Config, h core.Handler, log *slog.Logger) (handler http.Handler, wait func(), err error) {
 	cfg.ProxyProtocol = false
-	if err := cfg.validate("websocket"); err != nil {
+	const key = "websocket"
+	if err := errors.Join(cfg.ValidateServed(key), cfg.validate(key)); err != nil {
 		return nil, nil, err
 	}
 	t := newTransport("http", cfg, log)

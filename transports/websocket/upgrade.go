@@ -44,16 +44,39 @@ func newUpgrade(t *Transport, h core.Handler) *upgrade {
 
 func reply(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, text)
+}
+
+// secure sets the headers that keep a browser from doing anything with an answer but showing it.
+func (u *upgrade) secure(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY") // for browsers that know no frame-ancestors
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store") // the URL may hold a ticket
+	if hsts := u.t.cfg.HSTS; r.TLS != nil && hsts > 0 {
+		h.Set("Strict-Transport-Security", fmt.Sprintf("max-age=%d", int64(hsts.Seconds())))
+	}
+}
+
+// client returns the address of whoever asks, as the proxies tell it that are trusted.
+func (u *upgrade) client(r *http.Request) net.Addr {
+	hops := wire.ForwardedFor(r.Header.Values("X-Forwarded-For"))
+	if u.t.cfg.ProxyHeader == forwardedFor {
+		hops = wire.Forwarded(r.Header.Values("Forwarded"))
+	}
+	return u.t.proxies.Client(peer(r.RemoteAddr), hops)
 }
 
 // ServeHTTP implements http.Handler. It returns as soon as the connection is upgraded, which lets the
 // HTTP server's goroutine and buffers go.
 func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handled(r)
-	remote := u.t.proxies.Client(peer(r.RemoteAddr), r.Header.Values("X-Forwarded-For"))
+	u.secure(w, r)
+	remote := u.client(r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		w.Header().Set("Connection", "close") // what follows may be a body, or HTTP/2
@@ -205,7 +228,7 @@ func forwarded(r *http.Request) bool {
 // info copies what is kept, because the strings of a request share one piece of memory.
 func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
 	info := &core.ConnInfo{
-		ID: wire.NewID(), Listener: u.t.name, Transport: "websocket",
+		ID: wire.NewID(), Listener: u.t.Name(), Transport: "websocket",
 		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), Host: strings.Clone(r.Host), TLS: r.TLS,
 		Header: make(http.Header), Forwarded: forwarded(r), Ticket: strings.Clone(r.URL.Query().Get("ticket")),
 	}

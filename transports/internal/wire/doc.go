@@ -1,6 +1,6 @@
 // Package wire is what the transports share: a connection that gathers what is written and sends it
 // in few system calls, limits and timeouts, the register of a listener's connections with one clock
-// for all of them, TLS with reload, addresses behind proxies.
+// for all of them, how a listener is opened: TLS with reload, addresses behind proxies.
 //
 //	listener ─ Hub.Reserve ─ Hub.Serve ─┬─ Session.Serve ── core.Handler
 //	                                    │     reads: Reader → Conn.Clip/Received (limits)
