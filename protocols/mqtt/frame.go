@@ -35,6 +35,7 @@ type frames struct {
 	end    int
 	short  bool // the last read did not fill the space it was given
 	used   int  // bytes of the packet that next returned
+	armed  bool // the deadline for the next packet is set
 }
 
 const readSize = 16 << 10
@@ -45,7 +46,6 @@ var readBuffers = sync.Pool{New: func() any { b := make([]byte, readSize); retur
 func (f *frames) next() (packet []byte, header int, err error) {
 	f.at += f.used
 	f.used = 0
-	armed := false
 	for {
 		if f.hello && f.at < f.end && f.buf[f.at] != packets.Connect<<4 { // [MQTT-3.1.0-1]
 			return nil, 0, failure(codeProtocol, "the first packet is not CONNECT")
@@ -58,7 +58,7 @@ func (f *frames) next() (packet []byte, header int, err error) {
 			return nil, 0, failure(codeTooLarge, fmt.Sprintf("a packet of %d bytes, %d are permitted", total, f.limit))
 		}
 		if total > 0 && f.end-f.at >= total {
-			f.used = total
+			f.used, f.armed = total, false
 			return f.buf[f.at : f.at+total], header, nil
 		}
 		if f.before != nil {
@@ -66,8 +66,8 @@ func (f *frames) next() (packet []byte, header int, err error) {
 				return nil, 0, err
 			}
 		}
-		if !armed && f.wait > 0 {
-			armed = true // once for a packet: a byte now and then is no sign of life [MQTT-3.1.2-22]
+		if !f.armed && f.wait > 0 {
+			f.armed = true // once for a packet: a byte now and then is no sign of life [MQTT-3.1.2-22]
 			if err := f.c.SetReadDeadline(time.Now().Add(f.wait)); err != nil {
 				return nil, 0, err
 			}

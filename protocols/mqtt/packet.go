@@ -15,10 +15,17 @@ import (
 // decoded are packets to decode into.
 var decoded = sync.Pool{New: func() any { return new(packets.Packet) }}
 
-// serve works packets off until the connection ends. While it waits for one its stack is small: an idle connection costs
-// little more than this goroutine.
+// run serves until the connection ends or rests, and is called again when it has rested.
+func (p *peer) run() error {
+	err := p.serve()
+	if errors.Is(err, core.ErrResting) {
+		return err
+	}
+	return p.finish(err)
+}
+
+// serve works packets off until the connection ends or rests.
 func (p *peer) serve() error {
-	p.in.wait = p.proto.cfg.ConnectTimeout
 	for !p.left {
 		b, header, err := p.in.next()
 		if err != nil {

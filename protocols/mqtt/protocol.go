@@ -82,5 +82,7 @@ func (*Protocol) Sniff(prefix []byte) core.Verdict {
 // ServeConn implements core.Protocol.
 func (p *Protocol) ServeConn(ctx context.Context, c core.Conn) error {
 	pe := newPeer(ctx, p, c)
-	return pe.finish(pe.serve())
+	core.MayRest(c, pe.run)
+	pe.in.wait = p.cfg.ConnectTimeout
+	return pe.run()
 }

@@ -75,9 +75,8 @@ func (*Protocol) Sniff(prefix []byte) core.Verdict {
 }
 
 // ServeConn serves one client until it leaves.
-func (p *Protocol) ServeConn(ctx context.Context, c core.Conn) (err error) {
+func (p *Protocol) ServeConn(ctx context.Context, c core.Conn) error {
 	s := newSession(ctx, p, c)
-	defer s.end()
-	defer s.contain(&err)
-	return s.serve()
+	core.MayRest(c, s.run)
+	return s.run()
 }

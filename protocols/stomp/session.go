@@ -86,12 +86,26 @@ func newSession(ctx context.Context, p *Protocol, c core.Conn) *session {
 	return s
 }
 
+// run serves until the connection ends or rests, and is called again when it has rested.
+func (s *session) run() (err error) {
+	defer func() {
+		if !errors.Is(err, core.ErrResting) {
+			s.end()
+		}
+	}()
+	defer s.contain(&err)
+	return s.serve()
+}
+
 // serve reads until the connection ends and says why.
 func (s *session) serve() error {
 	for {
 		_, r, err := s.conn.NextReader()
 		if err == nil {
 			err = s.read(r)
+		}
+		if errors.Is(err, core.ErrResting) {
+			return err
 		}
 		if err != nil {
 			return s.leave(err)

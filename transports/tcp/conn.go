@@ -77,6 +77,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	if why := c.Ended(); why != nil {
 		return 0, why
 	}
+	if err := c.Await(c.in); err != nil {
+		return 0, err
+	}
 	n, err := c.in.Read(c.Clip(p))
 	c.Heard(n)
 	if err != nil {

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"context"
@@ -35,6 +36,7 @@ type conn struct {
 	wire.Conn
 	h     core.Handler
 	ws    *websocket.Conn
+	br    *bufio.Reader // gorilla's: frame heads and control frames; what is read ahead is in below
 	below below
 	msg   message
 	most  int64
@@ -60,20 +62,19 @@ type below struct {
 	err    error // of the last read: gorilla passes on its text only
 }
 
-// take makes nc the connection's.
-func (c *conn) take(h *wire.Hub, nc net.Conn, info *core.ConnInfo) net.Conn {
+// take makes nc the connection's, and returns what gorilla works on.
+func (c *conn) take(h *wire.Hub, nc net.Conn, info *core.ConnInfo) (net.Conn, *bufio.Reader) {
 	_ = nc.SetDeadline(time.Time{}) // those of the HTTP server
 	c.Attach(h, nc, info)
 	c.below = below{Conn: nc, c: c, in: wire.NewReader(nc)}
-	return &c.below
+	c.br = bufio.NewReaderSize(&c.below, gorillaBuffer)
+	return &c.below, c.br
 }
 
 func (b *below) Read(p []byte) (int, error) {
-	if b.in.Buffered() == 0 {
-		if err := b.c.waits(); err != nil {
-			b.err = err
-			return 0, err
-		}
+	if err := b.c.waits(); err != nil {
+		b.err = err
+		return 0, err
 	}
 	n, err := b.in.Read(p)
 	if err != nil {
@@ -86,6 +87,9 @@ func (b *below) Read(p []byte) (int, error) {
 
 // waits is called before a read that may wait for the peer.
 func (c *conn) waits() error {
+	if c.below.in.Buffered() > 0 {
+		return nil
+	}
 	if c.pong {
 		c.pong = false
 		_ = c.Flush() // a failure ends the reads
@@ -163,6 +167,14 @@ func reason(err error) string {
 func (c *conn) NextReader() (core.Kind, io.Reader, error) {
 	if why := c.Ended(); why != nil {
 		return 0, nil, why
+	}
+	if c.br.Buffered() == 0 {
+		if err := c.waits(); err != nil {
+			return 0, nil, err
+		}
+		if err := c.Await(c.below.in); err != nil {
+			return 0, nil, err
+		}
 	}
 	t, r, err := c.ws.NextReader()
 	if err != nil {

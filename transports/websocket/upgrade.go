@@ -27,13 +27,11 @@ type upgrade struct {
 
 var _ http.Handler = (*upgrade)(nil)
 
-// gorillaBuffer is gorilla's own read buffer: frame heads and control frames. What is read ahead is in
-// wire.Reader.
-const gorillaBuffer = 256
+// gorillaBuffer is the least that gorilla takes over from whoever hijacks.
+const gorillaBuffer = 257
 
 func newUpgrade(t *Transport, h core.Handler) *upgrade {
 	return &upgrade{t: t, h: h, known: strings.Join(h.Subprotocols(), ", "), up: websocket.Upgrader{
-		ReadBufferSize:    gorillaBuffer,
 		WriteBufferSize:   gorillaBuffer,
 		WriteBufferPool:   &sync.Pool{},                             // never asked: gorilla writes no messages
 		CheckOrigin:       func(*http.Request) bool { return true }, // decided before
@@ -134,7 +132,7 @@ func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr
 	if chosen != "" {
 		head.Set("Sec-Websocket-Protocol", chosen)
 	}
-	ws, err := u.up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) net.Conn { return c.take(&u.t.hub, nc, info) }}, r, head)
+	ws, err := u.up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) (net.Conn, *bufio.Reader) { return c.take(&u.t.hub, nc, info) }}, r, head)
 	if err != nil {
 		u.t.hub.Release(remote)
 		u.t.hub.Refuse(core.ErrInvalid.ID())
@@ -261,7 +259,7 @@ func (a textAddr) String() string { return string(a) }
 // hijacker hands gorilla a net.Conn of ours in the place of the server's.
 type hijacker struct {
 	http.ResponseWriter
-	take func(net.Conn) net.Conn
+	take func(net.Conn) (net.Conn, *bufio.Reader)
 }
 
 // Hijack implements http.Hijacker.
@@ -270,5 +268,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("the HTTP server cannot hand over its connection: %w", err)
 	}
-	return h.take(nc), rw, nil
+	if rw.Reader.Buffered() == 0 { // else gorilla refuses
+		nc, rw.Reader = h.take(nc)
+	}
+	return nc, rw, nil
 }

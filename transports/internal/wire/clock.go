@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -32,13 +33,16 @@ func (h *Hub) Run() {
 	defer tick.Stop()
 	h.now.Store(time.Now().UnixNano())
 	defer h.now.Store(0)
+	var beds sync.WaitGroup
+	defer beds.Wait()
+	defer func() { h.bed.close() }()
 	done := h.ctx.Done()
 	var served, cut <-chan time.Time // served is closed, cut fires
 	for {
 		select {
 		case now := <-tick.C:
 			h.now.Store(now.UnixNano())
-			h.sweep(now)
+			h.sweep(now, &beds)
 		case <-done:
 			done = nil
 			served = h.stop()
@@ -68,7 +72,7 @@ func (h *Hub) interval() time.Duration {
 }
 
 // sweep looks after each connection. The list is a copy, because nothing is called with mu held.
-func (h *Hub) sweep(now time.Time) {
+func (h *Hub) sweep(now time.Time, beds *sync.WaitGroup) {
 	h.mu.Lock()
 	h.list = h.list[:0]
 	for c := range h.conns {
@@ -79,7 +83,12 @@ func (h *Hub) sweep(now time.Time) {
 		h.list[i] = nil
 		if c.check(now) {
 			h.late(c)
-		} else if h.PingEvery > 0 && time.Duration(now.UnixNano()-c.beaten) >= h.PingEvery {
+			continue
+		}
+		if h.tired(c, now) && (h.bed != nil || h.makeBed(beds)) {
+			c.nudge()
+		}
+		if h.PingEvery > 0 && time.Duration(now.UnixNano()-c.beaten) >= h.PingEvery {
 			c.beaten = now.UnixNano()
 			h.beat(c)
 		}

@@ -23,6 +23,7 @@ type Conn struct {
 	hub  *Hub
 	nc   net.Conn
 	info *core.ConnInfo
+	rest rest
 	from net.Addr // under which Reserve has counted it
 
 	started  int64         // unix nanoseconds, by the clock of the hub
@@ -59,6 +60,7 @@ func (c *Conn) LoggedIn() { c.loggedIn.Store(true) }
 // SetReadDeadline implements core.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.own.Store(!t.IsZero())
+	c.rest.deadline.Store(unixOf(t))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.why != nil || c.leaving {
@@ -76,15 +78,18 @@ func (c *Conn) close(err error, linger time.Duration) {
 		err = io.EOF
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.why != nil {
-		return
+	first := c.why == nil
+	if first {
+		c.why = err
+		c.until.Store(time.Now().Add(linger).UnixNano())
+		c.ended.Store(true)
+		if !c.leaving {
+			_ = c.nc.SetReadDeadline(past)
+		}
 	}
-	c.why = err
-	c.until.Store(time.Now().Add(linger).UnixNano())
-	c.ended.Store(true)
-	if !c.leaving {
-		_ = c.nc.SetReadDeadline(past)
+	c.mu.Unlock()
+	if first {
+		c.hub.wake(c)
 	}
 }
 

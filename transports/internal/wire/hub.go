@@ -32,9 +32,14 @@ type Hub struct {
 	// PingEvery is how often Ping is sent to each connection; 0: never.
 	PingEvery time.Duration
 	Ping      []byte
+	// RestAfter is how long a peer is silent before its connection is served without a goroutine, if its protocol
+	// can; 0: a second.
+	RestAfter time.Duration
 
-	now  atomic.Int64 // the clock, unix nanoseconds, as of the last tick; 0: it does not run
-	work sync.WaitGroup
+	bed     *bed         // of Run, made when it is needed; nil: nothing has rested yet
+	bedless bool         // the system gives none; belongs to the clock
+	now     atomic.Int64 // the clock, unix nanoseconds, as of the last tick; 0: it does not run
+	work    sync.WaitGroup
 
 	mu       sync.Mutex
 	ctx      context.Context // of Run; nil before
@@ -157,26 +162,34 @@ func (h *Hub) Serve(c *Conn, s Session) {
 	if stopping {
 		c.close(core.ErrShutdown, h.Limits.ShutdownTimeout)
 	}
-	go h.serve(ctx, c, s) // Run waits for it: Reserve has counted it in work
+	go h.serve(c, s, func() error { return s.Serve(ctx) }) // Run waits for it: Reserve has counted it in work
 }
 
-func (h *Hub) serve(ctx context.Context, c *Conn, s Session) {
+// serve runs c, from the beginning or from where it came to rest, to its end or until it rests.
+func (h *Hub) serve(c *Conn, s Session, run func() error) {
+	err := h.run(c, run)
+	for errors.Is(err, core.ErrResting) {
+		if h.lay(c) {
+			return
+		}
+		err = h.run(c, c.rest.resume)
+	}
 	defer h.work.Done()
-	err := c.cause(h.run(ctx, c, s))
+	err = c.cause(err)
 	c.bye.Do(func() { s.Goodbye(err) })
 	c.drop()
 	h.leave(c, err)
 }
 
-// run calls Serve. A panic costs this connection only.
-func (h *Hub) run(ctx context.Context, c *Conn, s Session) (err error) {
+// run calls serve. A panic costs this connection only.
+func (h *Hub) run(c *Conn, serve func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			h.Log.Error("panic while serving a connection", "conn", c.info.ID, "remote", c.info.Remote, "panic", r, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %w", core.ErrInternal)
 		}
 	}()
-	return s.Serve(ctx)
+	return serve()
 }
 
 func (h *Hub) leave(c *Conn, err error) {
