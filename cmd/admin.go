@@ -32,7 +32,7 @@ type adminIn struct {
 	Metrics   metrics.Config
 	Broker    *core.Broker
 	Mux       *core.Mux
-	Listeners []corefx.Listener
+	Listeners *corefx.Listeners
 	Tickets   *tickets.Office
 	Ready     *corefx.Readiness
 	Reloader  *corefx.Reloader
@@ -42,13 +42,13 @@ type adminIn struct {
 // newAdmin mounts metrics and demos, and lets the pages of the demos connect to the WebSocket listeners.
 func newAdmin(in adminIn) (*admin.Server, error) {
 	scrapes, err := metrics.New(in.Metrics, metrics.Source{
-		Broker: in.Broker.Stats, Listeners: func() []metrics.Listener { return counted(in.Listeners) },
+		Broker: in.Broker.Stats, Listeners: func() []metrics.Listener { return counted(in.Listeners.All()) },
 		Protocols: in.Mux.Names(), Version: in.Broker.Version(),
 	}, in.Log)
 	if err != nil {
 		return nil, err
 	}
-	demos, err := console.New(func() []console.Listener { return bound(in.Listeners) }, in.Broker.Version())
+	demos, err := console.New(func() []console.Listener { return bound(in.Listeners.All()) }, in.Broker.Version())
 	if err != nil {
 		return nil, err
 	}
@@ -61,11 +61,11 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range in.Listeners {
+	in.Listeners.Each(func(l *corefx.Listener) {
 		if t, ok := l.Transport.(*websocket.Transport); ok {
 			t.AllowOrigins(server.Serves)
 		}
-	}
+	})
 	return server, nil
 }
 
@@ -76,7 +76,7 @@ type counting interface {
 }
 
 // counted asks the transports that count.
-func counted(listeners []corefx.Listener) []metrics.Listener {
+func counted(listeners []*corefx.Listener) []metrics.Listener {
 	var all []metrics.Listener
 	for _, l := range listeners {
 		t, ok := l.Transport.(counting)
@@ -97,7 +97,7 @@ func counted(listeners []corefx.Listener) []metrics.Listener {
 }
 
 // bound lists the listeners that have an address.
-func bound(listeners []corefx.Listener) []console.Listener {
+func bound(listeners []*corefx.Listener) []console.Listener {
 	var all []console.Listener
 	for _, l := range listeners {
 		t, ok := l.Transport.(interface{ Addr() net.Addr })
@@ -105,7 +105,7 @@ func bound(listeners []corefx.Listener) []console.Listener {
 			continue
 		}
 		if addr := t.Addr(); addr != nil {
-			all = append(all, console.Listener{Name: l.Transport.Name(), URL: l.Scheme + "://" + addr.String(), Protocols: l.Mux.Names()})
+			all = append(all, console.Listener{Name: l.Transport.Name(), URL: l.Scheme + "://" + addr.String(), Protocols: l.Protocols()})
 		}
 	}
 	return all

@@ -12,6 +12,9 @@ import (
 type Change struct {
 	// Apply makes them hold. It cannot fail and does not wait for clients. Nil: there is nothing to do.
 	Apply func()
+	// Discard lets go of what was taken to prepare them, as a socket, when they are not to hold because somebody else has
+	// refused his. Nil: there is nothing to let go.
+	Discard func()
 	// Files says in words what is new in the files that the settings name, by the key that names the file, as in "user bea
 	// added". It holds no secrets.
 	Files map[string]string

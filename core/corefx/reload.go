@@ -28,6 +28,7 @@ type Reloadable[T any] interface {
 // part is a piece of the program that settings are handed to.
 type part struct {
 	sections []string
+	fixed    func(key string) bool // it is not taken while the program runs; nil: none is
 	prepare  func(ctx context.Context, next *config.Config) (core.Change, error)
 }
 
@@ -40,7 +41,7 @@ type reloading struct {
 func reloadable[T any](key string) reloading {
 	return reloading{key, func(plugin any) (part, bool) {
 		r, ok := plugin.(Reloadable[T])
-		return part{[]string{key}, func(_ context.Context, next *config.Config) (core.Change, error) {
+		return part{[]string{key}, nil, func(_ context.Context, next *config.Config) (core.Change, error) {
 			return r.Prepare(config.Get[T](next, key))
 		}}, ok
 	}}
@@ -118,6 +119,11 @@ func (r *Reloader) reload(ctx context.Context) (Reloaded, error) {
 		changes, errs = append(changes, c), append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
+		for _, c := range changes {
+			if c.Discard != nil {
+				c.Discard()
+			}
+		}
 		return Reloaded{}, err
 	}
 	for _, c := range changes {
@@ -139,12 +145,12 @@ func (r *Reloader) reload(ctx context.Context) (Reloaded, error) {
 func (r *Reloader) differences(next *config.Config) []config.Difference {
 	list := []config.Difference{}
 	for _, d := range next.Diff(r.current) {
-		if !d.Restart && r.live(next.Owner(d.Key)) {
+		if !d.Restart && r.live(next, d.Key) {
 			list = append(list, d)
 		}
 	}
 	for _, d := range next.Diff(r.started) {
-		if d.Restart = d.Restart || !r.live(next.Owner(d.Key)); d.Restart {
+		if d.Restart = d.Restart || !r.live(next, d.Key); d.Restart {
 			list = append(list, d)
 		}
 	}
@@ -152,23 +158,33 @@ func (r *Reloader) differences(next *config.Config) []config.Difference {
 	return list
 }
 
-// live reports whether somebody takes the section while the program runs.
-func (r *Reloader) live(section string) bool {
-	return slices.ContainsFunc(r.parts, func(p part) bool { return slices.Contains(p.sections, section) })
+// live reports whether somebody takes the key while the program runs.
+func (r *Reloader) live(c *config.Config, key string) bool {
+	section := c.Owner(key)
+	return slices.ContainsFunc(r.parts, func(p part) bool {
+		return slices.Contains(p.sections, section) && (p.fixed == nil || !p.fixed(key))
+	})
+}
+
+// wait waits for a reload that is under way.
+func (r *Reloader) wait() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 }
 
 // own are the parts that are no plugins.
 func own(b *core.Broker, level *slog.LevelVar, s *Server) []part {
 	return []part{
-		{[]string{keyLog}, func(_ context.Context, next *config.Config) (core.Change, error) {
+		{[]string{keyLog}, nil, func(_ context.Context, next *config.Config) (core.Change, error) {
 			return core.Change{Apply: func() { level.Set(config.Get[LogSettings](next, keyLog).level()) }}, nil
 		}},
-		{[]string{keyShutdown}, func(_ context.Context, next *config.Config) (core.Change, error) {
+		{[]string{keyShutdown}, nil, func(_ context.Context, next *config.Config) (core.Change, error) {
 			return core.Change{Apply: func() { s.timeout.Store(int64(config.Get[time.Duration](next, keyShutdown))) }}, nil
 		}},
-		{[]string{keyAuth, keyLimits, keyQueues}, func(_ context.Context, next *config.Config) (core.Change, error) {
+		{[]string{keyAuth, keyLimits, keyQueues}, nil, func(_ context.Context, next *config.Config) (core.Change, error) {
 			return b.Prepare(brokerSettings(next)) //nolint:contextcheck // queues go on when the reload is over
 		}},
+		{[]string{keyListeners}, s.fixed, s.prepare}, // last: everybody else has changed when a listener opens
 	}
 }
 
