@@ -9,6 +9,11 @@ import (
 	"syscall"
 	"testing"
 
+	"go.uber.org/fx"
+
+	"github.com/wyemq/wye/configs"
+	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/plugins/users"
 )
 
@@ -182,6 +187,39 @@ func TestReloadRefused(t *testing.T) {
 				t.Errorf("something was applied: %+v", r.Changes)
 			}
 		})
+	}
+}
+
+// TestRestartKeys holds configs/wye.yaml to what the program takes while it runs: whatever needs a restart says so, the key
+// or one above it, and nothing else does.
+func TestRestartKeys(t *testing.T) {
+	var reloader *corefx.Reloader
+	start(t, inMemory, fx.Populate(&reloader))
+	describe, err := config.Describe(configs.Reference())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, _ := settings(t, "")
+	n := 0
+	for _, key := range keys {
+		says := false
+		for k := key; k != ""; k = k[:max(strings.LastIndexByte(k, '.'), 0)] {
+			name := k
+			if parts := strings.SplitN(k, ".", 3); parts[0] == "listeners" && len(parts) == 3 {
+				name = "listeners.*." + parts[2] // documented once
+			}
+			says = says || strings.Contains(describe(name), "Needs a restart.")
+		}
+		needs := reloader.NeedsRestart(key)
+		if needs != says {
+			t.Errorf("%s: needs a restart: %v; says so: %v", key, needs, says)
+		}
+		if needs {
+			n++
+		}
+	}
+	if n < 20 || n > len(keys)-50 {
+		t.Errorf("%d of %d keys need a restart", n, len(keys))
 	}
 }
 

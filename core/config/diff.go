@@ -37,6 +37,9 @@ func (c *Config) Diff(old *Config) []Difference {
 	return list
 }
 
+// AtStart reports whether the field at a full key has the tag restart:"true".
+func (c *Config) AtStart(key string) bool { return c.leaves()[key].restart }
+
 // Owner returns the key of the section that a full key belongs to.
 func (c *Config) Owner(key string) string {
 	owner, o := "", c.root

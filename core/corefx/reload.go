@@ -166,6 +166,13 @@ func (r *Reloader) live(c *config.Config, key string) bool {
 	})
 }
 
+// NeedsRestart reports whether a full key is taken at a start only.
+func (r *Reloader) NeedsRestart(key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current.AtStart(key) || !r.live(r.current, key)
+}
+
 // wait waits for a reload that is under way.
 func (r *Reloader) wait() {
 	r.mu.Lock()
