@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 
 	"go.uber.org/fx"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/plugins/admin"
 	"github.com/wyemq/wye/plugins/console"
+	"github.com/wyemq/wye/plugins/manage"
 	"github.com/wyemq/wye/plugins/metrics"
 	"github.com/wyemq/wye/plugins/tickets"
 	"github.com/wyemq/wye/transports/tcp"
@@ -55,12 +57,25 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	server, err := admin.New(in.Admin, in.Ready.Err, []admin.Route{
 		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
 		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes},
-		{Path: "/reload", Methods: []string{http.MethodPost}, Handler: reload{in.Reloader.Reload, requester}},
+		{Path: "/reload", Methods: []string{http.MethodPost}, Manage: "broker/reload", Handler: reload{in.Reloader.Reload, in.requester}},
+		{
+			Path: "/vhosts", Subtree: true, Methods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
+			Title: "Virtual hosts", About: "what there is in each, as JSON", Handler: manage.New(in.Broker, in.Log),
+		},
 		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: in.Tickets},
 	}, in.Log)
 	if err != nil {
 		return nil, err
 	}
+	gate := manage.NewGate(in.Broker)
+	server.Ask(func(r *http.Request, what string) error {
+		_, err := gate.Ask(r, what)
+		return err
+	})
+	in.Tickets.Permit(func(r *http.Request) error {
+		_, err := gate.Ask(r, "broker/tickets")
+		return err
+	})
 	in.Listeners.Each(func(l *corefx.Listener) {
 		if t, ok := l.Transport.(*websocket.Transport); ok {
 			t.AllowOrigins(server.Serves)
@@ -73,6 +88,12 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 type counting interface {
 	Stats() tcp.Stats
 	Certificates() []tcp.Certificate
+}
+
+// requester is who asks the admin server: the user, if he has shown to be one, and the address.
+func (in *adminIn) requester(r *http.Request) string {
+	name, _ := manage.NewGate(in.Broker).Ask(r, "broker/reload")
+	return strings.TrimSpace("admin " + name + " " + r.RemoteAddr)
 }
 
 // counted asks the transports that count.

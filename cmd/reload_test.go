@@ -45,8 +45,9 @@ func (r *reloaded) change(key string) string {
 // configured is a running program with a configuration file that can be changed.
 type configured struct {
 	*program
-	t    *testing.T
-	file string
+	t     *testing.T
+	file  string
+	admin string // who reloads; empty: nobody in particular
 }
 
 // startWith runs the program with a configuration file.
@@ -69,7 +70,14 @@ func (c *configured) write(yaml string) {
 func (c *configured) reload(yaml string) *reloaded {
 	c.t.Helper()
 	c.write(yaml)
-	resp, err := http.Post("http://"+c.addrs["admin"]+"/reload", "", nil)
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, "http://"+c.addrs["admin"]+"/reload", http.NoBody)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if c.admin != "" {
+		req.SetBasicAuth(c.admin, passwordOf(c.admin))
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		c.t.Fatal(err)
 	}

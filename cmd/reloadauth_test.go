@@ -17,9 +17,10 @@ import (
 func TestReloadUsers(t *testing.T) {
 	for _, how := range []string{"reload", "file"} {
 		t.Run(how, func(t *testing.T) {
-			people := usersFile(t, users.User{Name: "ali"}, users.User{Name: "bea"}, users.User{Name: "eve", Groups: []string{"red"}})
-			yaml := "auth: {users: {file: '" + people + "'}, acl: {rules: [{allow: [all], on: ['topic/{user}/#', 'topic/{group}/#', 'topic/all/#', 'topic/$auth/#']}]}}\n"
+			people := usersFile(t, users.User{Name: "ali"}, users.User{Name: "bea"}, users.User{Name: "eve", Groups: []string{"red"}}, users.User{Name: "root"})
+			yaml := "auth: {users: {file: '" + people + "'}, acl: {rules: [{allow: [all], on: ['topic/{user}/#', 'topic/{group}/#', 'topic/all/#', 'topic/$auth/#']}, {allow: [manage], on: ['broker/reload'], users: [root]}]}}\n"
 			p := startWith(t, yaml, "--set", "protocols.stomp.close_on_error=false")
+			p.admin = "root"
 			ali, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "ali", passwordOf("ali"))
 			bea, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "bea", passwordOf("bea"))
 			eve, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "eve", passwordOf("eve"))

@@ -2,6 +2,7 @@ package wyecmd_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -386,5 +387,38 @@ func TestTenantEntrances(t *testing.T) {
 	}
 	if _, err := mqtt3Connect(t, dial(t, p.addrs["b"]), "/:ali", passwordOf("ali"), "x"); err == nil {
 		t.Error("listener of another, MQTT 3.1.1: let in")
+	}
+}
+
+// TestTenantCounts counts every virtual host for itself: in $SYS, and in the metrics.
+func TestTenantCounts(t *testing.T) {
+	p := startTenants(t, "--set", "protocols.mqtt.sys_interval=1s", "--set", "engine.kind=memory")
+	for i, name := range tenantNames() {
+		n := &tenant{T: t, p: p, name: name}
+		c, _ := n.mqtt5()
+		for range i {
+			n.mqtt5()
+		}
+		n.subscribe(c, "$SYS/broker/clients/connected")
+		for want := fmt.Sprint(i + 1); c.next() != want; { // within a second
+		}
+	}
+	res, err := http.Get("http://" + p.addrs["admin"] + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range tenantNames() {
+		for _, want := range []string{
+			fmt.Sprintf(`wye_sessions{protocol="mqtt",vhost=%q} %d`, name, i+1), fmt.Sprintf(`wye_subscriptions{vhost=%q} 1`, name),
+		} {
+			if !strings.Contains(string(body), "\n"+want+"\n") {
+				t.Errorf("no line %s", want)
+			}
+		}
 	}
 }

@@ -51,7 +51,7 @@ func (s *Session) offer(ds []Delivery) { s.offered(s.out.PushTogether(s.b.policy
 // offered looks at what the outbox did.
 func (s *Session) offered(dropped int, ok bool) {
 	if dropped > 0 {
-		s.b.stats.dropped(ErrSlowConsumer.ID(), dropped)
+		s.v.stats.dropped(ErrSlowConsumer.ID(), dropped)
 	}
 	if !ok {
 		s.end(ErrSlowConsumer)
@@ -106,7 +106,7 @@ func (a *attachment) take(ds []queue.Delivery) {
 
 // detach ends the attachment with its session: what is unsettled goes back, what nobody keeps is deleted.
 func (a *attachment) detach() {
-	a.s.b.stats.subscriptions.Add(-1)
+	a.s.v.stats.subscriptions.Add(-1)
 	if a.entry != nil {
 		a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
 		a.s.directs.Add(-1)

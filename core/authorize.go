@@ -206,10 +206,8 @@ func deadLetterDest(s string) string {
 	}
 }
 
-// groupName and clientName are what a group and a client id are called when it is asked for them.
+// groupName is what a group is called when it is asked for it.
 func groupName(group string) string { return "group/" + url.PathEscape(group) }
-
-func clientName(id string) string { return "client/" + url.PathEscape(id) }
 
 // owns reports whether filter is a temporary queue of the session, one of its temporary topics, or what the broker tells it.
 func (s *Session) owns(filter string) bool {

@@ -67,7 +67,6 @@ type Broker struct {
 	now      atomic.Pointer[Options]
 	policy   atomic.Pointer[outbox.Config[Delivery]]
 	chains   map[Op]chain
-	stats    stats
 	delayed  *delayed
 
 	revocations atomic.Uint64 // how often authenticators have changed their mind
@@ -107,7 +106,6 @@ func NewBroker(o Options) (*Broker, error) {
 	b.use(&o)
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.stats.init()
 	b.watch()
 	b.eng, b.spread = o.Engine, o.Engine.Commit
 	if b.durable = o.Engine.Caps().Durable; b.durable {

@@ -33,7 +33,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	}
 	s := &Session{
 		b: b, v: v, conn: l.Conn, principal: p, deliver: deliver,
-		counters: b.stats.protocol(l.Protocol),
+		counters: v.stats.protocol(l.Protocol),
 		subs:     make(map[string]*attachment), held: make(map[uint64]held),
 		gone: make(chan struct{}),
 	}
@@ -45,7 +45,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if l.Credit > 0 {
 		s.window = queue.NewWindow(l.Credit)
 	}
-	if err := s.Authorize(ctx, OpConnect, clientName(p.ClientID)); err != nil {
+	if err := s.Authorize(ctx, OpConnect, ClientName(p.ClientID)); err != nil {
 		return nil, err
 	}
 	err = b.intercept(ctx, &Call{Op: OpConnect, Principal: &s.principal}, lastDoesNothing)

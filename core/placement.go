@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -170,7 +169,7 @@ type place struct {
 //
 // A host of STOMP that is none of these is mostly the name under which the client knows the server: localhost, an address,
 // the Host of HTTP or the server name of TLS stand for nothing, and so does anything while there is but one virtual host, or
-// when the listener says so. Credentials that are of a virtual host come before all that: see enter.
+// when the listener says so; but not the name of a virtual host that the engine knows and that is not served. Credentials that are of a virtual host come before all that: see enter.
 func (b *Broker) find(l *Login) place {
 	info := &ConnInfo{}
 	if l.Conn != nil && l.Conn.Info() != nil {
@@ -188,7 +187,8 @@ func (b *Broker) named(l *Login, info *ConnInfo, e *Entrance) place {
 	var named []place
 	if asked := l.VHost; asked != "" {
 		v := b.lookupVHost(asked)
-		if v != nil || !e.AnyHost && len(b.served) > 1 && !ownName(asked, info) {
+		strange := v == nil && (b.known(asked) != nil || !e.AnyHost && len(b.served) > 1 && !ownName(asked, info))
+		if v != nil || strange {
 			named = append(named, place{v, asked, "host"})
 		}
 	}
@@ -285,7 +285,7 @@ func (b *Broker) enter(ctx context.Context, l *Login, at place, p *Principal) (*
 	case v != nil && p.VHost == "" && v.name != defaultVHost:
 		who := *p
 		who.VHost, who.ClientID, who.Remote = v.name, l.ClientID, remoteOf(l.Conn)
-		if b.authorize(ctx, &who, OpConnect, vhostName(v.name)) != nil {
+		if b.authorize(ctx, &who, OpConnect, VHostName(v.name)) != nil {
 			v = nil
 		}
 	}
@@ -317,9 +317,6 @@ func (v *vhost) admits(l *Login) error {
 	}
 	return nil
 }
-
-// vhostName is what a virtual host is called when it is asked for.
-func vhostName(name string) string { return "vhost/" + url.PathEscape(name) }
 
 // clipped is as much of what a client says as comes back to it.
 func clipped(s string) string {

@@ -67,6 +67,9 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 		if err := s.v.mayRetain(ctx, m); err != nil {
 			return err
 		}
+		if err := s.v.hasRoomToRetain(ctx, m); err != nil {
+			return err
+		}
 	}
 	m.Publisher, m.User = s.principal.ClientID, s.principal.Name
 	s.b.stamp(m)
@@ -80,7 +83,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 		return s.publishLater(ctx, m, done)
 	}
 	if m.expired(m.Timestamp) {
-		s.b.stats.dropped(ErrExpired.ID(), 1)
+		s.v.stats.dropped(ErrExpired.ID(), 1)
 		return s.answer(ctx, done, Published{}, nil)
 	}
 	stored := func() {}
@@ -126,7 +129,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 func (s *Session) answer(ctx context.Context, done func(Published, error), result Published, outcome error) error {
 	if done == nil {
 		if outcome != nil {
-			s.b.stats.dropped(ReasonID(outcome), 1)
+			s.v.stats.dropped(ReasonID(outcome), 1)
 		}
 		return nil
 	}

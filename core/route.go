@@ -179,7 +179,7 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 	r := routings.Get().(*routing)
 	defer r.release()
 	if err := r.reserve(b.ctx, v, m, nil); err != nil {
-		b.stats.dropped(ReasonID(err), 1)
+		v.stats.dropped(ReasonID(err), 1)
 		r.unreserve()
 	}
 	r.direct(m, nil)

@@ -141,7 +141,7 @@ func (s *Session) Close() error {
 		s.leave() // before the client id is free: who comes next finds what is kept
 		s.b.offline(s)
 		s.counters.sessions.Add(-1)
-		s.b.stats.disconnected(ReasonID(err))
+		s.v.stats.disconnected(ReasonID(err))
 		s.disconnected(err)
 		close(s.gone)
 	})

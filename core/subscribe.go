@@ -191,7 +191,7 @@ func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
 // attach joins the index or a queue, in the place of old.
 func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
-	a.s.b.stats.subscriptions.Add(1)
+	a.s.v.stats.subscriptions.Add(1)
 	if sub.direct() {
 		a.entry = &entry{direct: a}
 		a.s.directs.Add(1) // before it can match: see routing.direct
@@ -206,7 +206,7 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 		err = a.join(bq, old)
 	}
 	if err != nil {
-		a.s.b.stats.subscriptions.Add(-1)
+		a.s.v.stats.subscriptions.Add(-1)
 	}
 	return err
 }

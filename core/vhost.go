@@ -28,6 +28,8 @@ type vhost struct {
 	token     string // name, fit to be a part of a log id
 	index     *subtree.Tree[*entry]
 	retaining retaining
+	room      retainRoom
+	stats     stats
 
 	mu     sync.RWMutex
 	queues map[engine.LogID]*boundQueue
@@ -46,10 +48,12 @@ type entry struct {
 }
 
 func newVHost(b *Broker, name string) *vhost {
-	return &vhost{
+	v := &vhost{
 		b: b, name: name, token: url.PathEscape(name), index: subtree.New[*entry](),
 		queues: make(map[engine.LogID]*boundQueue), kept: make(map[string]*state), temps: make(map[string]*Session),
 	}
+	v.stats.init()
+	return v
 }
 
 // lookup returns a queue that exists.
@@ -87,7 +91,7 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		Undo:    v.unreserve,
 		Load:    v.b.loaded,
 		Group:   messageGroup,
-		Dropped: v.b.stats.dropped,
+		Dropped: v.stats.dropped,
 		Idle:    func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
 	})
 	if err != nil {
@@ -188,7 +192,7 @@ func (v *vhost) close(ctx context.Context) {
 	}
 }
 
-func (v *vhost) stats() (kept int, queues []QueueStats) {
+func (v *vhost) count() (kept int, queues []QueueStats) {
 	v.mu.RLock()
 	list := make([]*boundQueue, 0, len(v.queues))
 	for _, bq := range v.queues {

@@ -184,7 +184,7 @@ func (s *Session) fresh(ds []Delivery) []Delivery {
 		}
 		return true
 	})
-	s.b.stats.dropped(ErrExpired.ID(), dropped)
+	s.v.stats.dropped(ErrExpired.ID(), dropped)
 	return kept
 }
 
@@ -199,7 +199,7 @@ func (s *Session) intercepted(ds []Delivery) []Delivery {
 			return nil
 		})
 		if err != nil {
-			s.b.stats.dropped(ReasonID(err), 1)
+			s.v.stats.dropped(ReasonID(err), 1)
 			s.settleWritten([]Delivery{d})
 			if d.Tag != 0 {
 				_ = s.Settle(s.b.ctx, Accepted, nil, d.Tag)

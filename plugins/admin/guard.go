@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/wyemq/wye/core"
 )
 
 // strictPolicy lets a browser do nothing with an answer but show it.
@@ -45,8 +47,29 @@ func (s *Server) guard(t *table) http.Handler {
 			refuse(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s takes %s, not %s", route.Path, strings.Join(allowed, ", "), r.Method))
 			return
 		}
+		if !s.permits(w, r, route) {
+			return
+		}
 		route.Handler.ServeHTTP(w, r)
 	})
+}
+
+// permits asks whether r may do what it takes to manage, and answers when it may not.
+func (s *Server) permits(w http.ResponseWriter, r *http.Request, route *Route) bool {
+	if route.Manage == "" || s.ask == nil {
+		return true
+	}
+	err := s.ask(r, route.Manage)
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, core.ErrLogin):
+		w.Header().Set("WWW-Authenticate", `Basic realm="wye", charset="UTF-8"`)
+		refuse(w, http.StatusUnauthorized, "credentials are needed of somebody who may manage "+route.Manage)
+	default:
+		refuse(w, http.StatusForbidden, "nobody may do that who may not manage "+route.Manage)
+	}
+	return false
 }
 
 // knows reports whether the server answers under the name in a Host header. IP addresses cannot be

@@ -30,6 +30,7 @@ type Server struct {
 	log     *slog.Logger
 	handler http.Handler
 	origins *http.CrossOriginProtection
+	ask     func(r *http.Request, what string) error
 
 	mu   sync.Mutex
 	addr net.Addr
@@ -54,6 +55,11 @@ func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Ser
 	s.handler = s.guard(t)
 	return s, nil
 }
+
+// Ask makes the server ask, for each request to a Route with Manage, whether it is permitted. An error that wraps
+// core.ErrLogin says that credentials may help. It is called before Run; without it there is nobody to be asked, and nobody is
+// kept out.
+func (s *Server) Ask(gate func(r *http.Request, what string) error) { s.ask = gate }
 
 // Handler returns what the server serves, for an application with a server of its own.
 func (s *Server) Handler() http.Handler { return s.handler }

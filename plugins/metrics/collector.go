@@ -54,16 +54,16 @@ func NewCollector(cfg Config, source Source) *Collector {
 
 	c.certificates = gauge("certificate_expiry_seconds", "Seconds until a certificate, or the first of its chain, or a revocation list ends.", "listener", "file", "subject")
 
-	c.sessions = gauge("sessions", "Clients that are logged in.", "protocol")
-	c.kept = gauge("sessions_kept", "Sessions kept while their client is away.")
-	c.subscriptions = gauge("subscriptions", "Subscriptions.")
+	c.sessions = gauge("sessions", "Clients that are logged in.", "vhost", "protocol")
+	c.kept = gauge("sessions_kept", "Sessions kept while their client is away.", "vhost")
+	c.subscriptions = gauge("subscriptions", "Subscriptions.", "vhost")
 	c.retained = gauge("retained_messages", "Retained messages.")
-	c.received = counter("messages_received_total", "Messages published by clients.", "protocol")
-	c.delivered = counter("messages_delivered_total", "Messages delivered to clients.", "protocol")
-	c.receivedBody = counter("message_received_bytes_total", "Bytes in the bodies of messages published by clients.", "protocol")
-	c.deliveredBody = counter("message_delivered_bytes_total", "Bytes in the bodies of messages delivered to clients.", "protocol")
-	c.dropped = counter("messages_dropped_total", "Messages dropped, by reason id.", "reason")
-	c.disconnects = counter("disconnects_total", "Sessions ended, by reason id.", "reason")
+	c.received = counter("messages_received_total", "Messages published by clients.", "vhost", "protocol")
+	c.delivered = counter("messages_delivered_total", "Messages delivered to clients.", "vhost", "protocol")
+	c.receivedBody = counter("message_received_bytes_total", "Bytes in the bodies of messages published by clients.", "vhost", "protocol")
+	c.deliveredBody = counter("message_delivered_bytes_total", "Bytes in the bodies of messages delivered to clients.", "vhost", "protocol")
+	c.dropped = counter("messages_dropped_total", "Messages dropped, by reason id.", "vhost", "reason")
+	c.disconnects = counter("disconnects_total", "Sessions ended, by reason id.", "vhost", "reason")
 
 	c.store = gauge("store_bytes", "Bytes that the engine has on disk.")
 	c.storeFree = gauge("store_free_bytes", "Bytes that are left for it there.")
@@ -126,28 +126,34 @@ func (c *Collector) collectListeners(o output, ls []Listener) {
 }
 
 func (c *Collector) collectBroker(o output, s *core.Stats) {
-	o.put(c.kept, float64(s.Kept))
-	o.put(c.subscriptions, float64(s.Subscriptions))
 	o.put(c.retained, float64(s.Retained))
 	if s.Store != nil {
 		o.put(c.store, float64(s.Store.Bytes))
 		o.put(c.storeFree, float64(s.Store.Free))
 	}
+	for i := range s.VHosts {
+		c.collectVHost(o, s.VHosts[i].Name, &s.VHosts[i].Counts)
+	}
+}
+
+func (c *Collector) collectVHost(o output, vhost string, s *core.Counts) {
+	o.put(c.kept, float64(s.Kept), vhost)
+	o.put(c.subscriptions, float64(s.Subscriptions), vhost)
 	names := slices.Concat(c.source.Protocols, slices.Collect(maps.Keys(s.Protocols)))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		p := s.Protocols[name]
-		o.put(c.sessions, float64(p.Sessions), name)
-		o.put(c.received, float64(p.In), name)
-		o.put(c.delivered, float64(p.Out), name)
-		o.put(c.receivedBody, float64(p.InBytes), name)
-		o.put(c.deliveredBody, float64(p.OutBytes), name)
+		o.put(c.sessions, float64(p.Sessions), vhost, name)
+		o.put(c.received, float64(p.In), vhost, name)
+		o.put(c.delivered, float64(p.Out), vhost, name)
+		o.put(c.receivedBody, float64(p.InBytes), vhost, name)
+		o.put(c.deliveredBody, float64(p.OutBytes), vhost, name)
 	}
 	for reason, n := range s.Drops {
-		o.put(c.dropped, float64(n), reason)
+		o.put(c.dropped, float64(n), vhost, reason)
 	}
 	for reason, n := range s.Disconnects {
-		o.put(c.disconnects, float64(n), reason)
+		o.put(c.disconnects, float64(n), vhost, reason)
 	}
 }
 

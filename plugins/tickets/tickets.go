@@ -31,8 +31,9 @@ const maxSession = 365 * 24 * time.Hour
 
 // Office gives tickets, and takes them.
 type Office struct {
-	cfg atomic.Pointer[Config]
-	log *slog.Logger
+	cfg    atomic.Pointer[Config]
+	log    *slog.Logger
+	permit func(*http.Request) error // may be nil
 
 	mu   sync.Mutex
 	open map[[sha256.Size]byte]*ticket // by hash, so that time tells nothing of what is here
@@ -74,6 +75,9 @@ func (*Office) Name() string { return "tickets" }
 // Enabled reports whether there is a key.
 func (o *Office) Enabled() bool { return o.cfg.Load().Key != "" }
 
+// Permit lets those have tickets as well whom fn lets. It is called before anything is served.
+func (o *Office) Permit(fn func(r *http.Request) error) { o.permit = fn }
+
 // order is what an application asks for.
 type order struct {
 	User     string         `json:"user"`
@@ -101,9 +105,7 @@ func (o *Office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(http.StatusForbidden, "there are no tickets: auth.tickets.key is not set")
 		return
 	}
-	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	given, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(o.cfg.Load().Key))
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
+	if !o.knows(r) && (o.permit == nil || o.permit(r) != nil) {
 		o.log.Warn("ticket refused", "remote", r.RemoteAddr, "reason", core.ErrLogin.ID())
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		fail(http.StatusUnauthorized, "the key of auth.tickets.key is needed, as Authorization: Bearer")
@@ -129,6 +131,13 @@ func (o *Office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.log.Info("ticket made", "user", in.User, "remote", r.RemoteAddr, "ttl", ttl)
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"ticket": name, "expires_in": ttl.Seconds()})
+}
+
+// knows reports whether r shows the key.
+func (o *Office) knows(r *http.Request) bool {
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	given, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(o.cfg.Load().Key))
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(given[:], want[:]) == 1
 }
 
 // check returns how long the ticket is good for, or what is wrong.

@@ -128,7 +128,7 @@ func (r *receipt) refuse(f *fault) {
 func (p *peer) dropped(f *fault) {
 	reason := core.ErrInvalid
 	errors.As(f.err, &reason)
-	p.proto.broker.Dropped(reason, 1)
+	p.session.Dropped(reason, 1)
 }
 
 func (r *receipt) abandon(void bool) {

@@ -158,7 +158,7 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 		if cut == 0 {
 			reason = core.ErrUnsupported
 		}
-		p.proto.broker.Dropped(reason, 1)
+		p.session.Dropped(reason, 1)
 		if d.Tag != 0 {
 			b.tags = append(b.tags, d.Tag)
 		}
