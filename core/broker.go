@@ -28,6 +28,8 @@ type Options struct {
 	Authenticators []Authenticator
 	Authorizers    []Authorizer
 	Interceptors   []Interceptor
+	// Observers are told of logins and refusals.
+	Observers []Observer
 	// Credentials says where those of a client are looked for, in order: the first place that has some is the only one that
 	// counts. Nil: DefaultCredentials. Cookie is the name of the cookie that holds a token; empty: none is looked at.
 	Credentials []string

@@ -23,6 +23,7 @@ type Session struct {
 	v         *vhost
 	st        *state
 	conn      Conn
+	protocol  string
 	principal Principal                 // as it was at the login: name, client id and virtual host stay
 	who       atomic.Pointer[Principal] // as it is now
 	deliver   DeliverFunc
@@ -142,6 +143,7 @@ func (s *Session) Close() error {
 		s.b.offline(s)
 		s.counters.sessions.Add(-1)
 		s.v.stats.disconnected(ReasonID(err))
+		s.observed(&Event{Kind: EventLogout, Err: err})
 		s.disconnected(err)
 		close(s.gone)
 	})

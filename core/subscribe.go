@@ -310,6 +310,9 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 // whose session is kept; ErrNotFound when there is none, ErrDenied for who may not read the filter or delete the group.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	if err := s.mayDelete(ctx, group, filter); err != nil {
+		if errors.Is(err, ErrDenied) {
+			s.observedRefusal(EventRefused, filter, err)
+		}
 		return err
 	}
 	bq := s.v.find(s.v.groupLog(group, filter))

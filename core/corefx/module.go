@@ -120,13 +120,14 @@ type brokerIn struct {
 	Authenticators []core.Authenticator `group:"authenticators"`
 	Authorizers    []core.Authorizer    `group:"authorizers"`
 	Interceptors   []core.Interceptor   `group:"interceptors"`
+	Observers      []core.Observer      `group:"observers"`
 }
 
 // newBroker makes the broker of everything that has an order.
 func newBroker(in brokerIn) (*core.Broker, error) {
 	auth := config.Get[AuthSettings](in.Config, keyAuth)
 	o := brokerSettings(in.Config)
-	o.Engine, o.Version, o.Log = in.Engine, in.Input.Version, in.Log
+	o.Engine, o.Version, o.Log, o.Observers = in.Engine, in.Input.Version, in.Log, byName(in.Observers)
 	var errs [3]error
 	o.Authenticators, errs[0] = inOrder("auth.authenticators", given(auth.Authenticators, in.Input.Authenticators, in.Authenticators), in.Authenticators)
 	o.Authorizers, errs[1] = inOrder("auth.authorizers", auth.Authorizers, in.Authorizers)
@@ -176,6 +177,7 @@ type runnersIn struct {
 	Authenticators []core.Authenticator `group:"authenticators"`
 	Authorizers    []core.Authorizer    `group:"authorizers"`
 	Interceptors   []core.Interceptor   `group:"interceptors"`
+	Observers      []core.Observer      `group:"observers"`
 }
 
 // newRunners finds them.
@@ -184,7 +186,8 @@ func newRunners(in runnersIn) Runners {
 	all = appendRunners(all, in.Protocols)
 	all = appendRunners(all, in.Authenticators)
 	all = appendRunners(all, in.Authorizers)
-	return appendRunners(all, in.Interceptors)
+	all = appendRunners(all, in.Interceptors)
+	return appendRunners(all, in.Observers)
 }
 
 func appendRunners[T any](all Runners, items []T) Runners {

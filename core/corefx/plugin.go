@@ -27,6 +27,9 @@ func Interceptor(ctor any) fx.Option {
 	return member[core.Interceptor](ctor, `group:"interceptors"`)
 }
 
+// Observer adds a [core.Observer].
+func Observer(ctor any) fx.Option { return member[core.Observer](ctor, `group:"observers"`) }
+
 // Runner adds a [core.Runner] that is nothing else. Protocols, authenticators and the others need no
 // second registration: that they run is seen from their type.
 func Runner(ctor any) fx.Option { return member[core.Runner](ctor, `group:"runners"`) }

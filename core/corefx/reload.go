@@ -25,6 +25,19 @@ type Reloadable[T any] interface {
 	Prepare(next T) (core.Change, error)
 }
 
+// Reopener is an optional interface of a plugin that appends to a file which others may move away, as logrotate does.
+type Reopener interface {
+	// Reopen opens the file anew. It is called for each reload, before it, and whether it succeeds or not.
+	Reopen()
+}
+
+// Watcher is an optional interface of a plugin that reads files again by itself when they change.
+type Watcher interface {
+	// OnFile is called once, before anything runs. fn is to be called after each change that took place outside a reload, with
+	// the key that names the file, and in words what is new in it: see core.Change.
+	OnFile(fn func(key, change string))
+}
+
 // part is a piece of the program that settings are handed to.
 type part struct {
 	sections []string
@@ -57,6 +70,8 @@ type Reloader struct {
 	started *config.Config
 	current *config.Config // what holds, but for what needs a restart
 	parts   []part
+	files   []Reopener
+	told    []func(by string, done Reloaded, err error)
 }
 
 // newReloader returns one without parts: the plugins, which may want it, are made later.
@@ -80,7 +95,11 @@ type Reloaded struct {
 func (r *Reloader) Reload(ctx context.Context, by string) (Reloaded, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, f := range r.files {
+		f.Reopen()
+	}
 	done, err := r.reload(ctx)
+	defer r.tell(by, done, err)
 	if err != nil {
 		for _, mistake := range lines(err) {
 			r.log.Error("configuration refused", "by", by, "mistake", mistake)
@@ -101,6 +120,39 @@ func (r *Reloader) Reload(ctx context.Context, by string) (Reloaded, error) {
 	}
 	r.log.Info("configuration reloaded", "by", by, "changes", len(done.Changes)+len(done.Files))
 	return done, nil
+}
+
+// OnReload makes fn be told what came of every reload, and of files that plugins have read again by themselves; err: nothing has
+// changed. It is called before anything runs.
+func (r *Reloader) OnReload(fn func(by string, done Reloaded, err error)) {
+	r.told = append(r.told, fn)
+}
+
+func (r *Reloader) tell(by string, done Reloaded, err error) {
+	for _, fn := range r.told {
+		fn(by, done, err)
+	}
+}
+
+// itself is what by is of files that change by themselves.
+const itself = "file"
+
+// onFile is told of a file that was read again.
+func (r *Reloader) onFile(key, change string) {
+	r.log.Info("file read again", "key", key, "change", change)
+	r.tell(itself, Reloaded{Files: map[string]string{key: change}}, nil)
+}
+
+// connect finds what there is to be told, and who tells.
+func (r *Reloader) connect(plugins []any) {
+	for _, p := range plugins {
+		if f, ok := p.(Reopener); ok && !slices.Contains(r.files, f) {
+			r.files = append(r.files, f)
+		}
+		if w, ok := p.(Watcher); ok {
+			w.OnFile(r.onFile)
+		}
+	}
 }
 
 func (r *Reloader) reload(ctx context.Context) (Reloaded, error) {

@@ -77,13 +77,14 @@ type serverIn struct {
 	Authenticators []core.Authenticator `group:"authenticators"`
 	Authorizers    []core.Authorizer    `group:"authorizers"`
 	Interceptors   []core.Interceptor   `group:"interceptors"`
+	Observers      []core.Observer      `group:"observers"`
 }
 
 // plugins lists all there are.
 func (in *serverIn) plugins() []any {
 	all := anys([]any{in.Engine}, in.Runners)
 	all = anys(anys(anys(all, in.Protocols), in.Authenticators), in.Authorizers)
-	return anys(all, in.Interceptors)
+	return anys(anys(all, in.Interceptors), in.Observers)
 }
 
 func anys[T any](all []any, items []T) []any {
@@ -105,7 +106,9 @@ func newServer(in serverIn) (*Server, error) {
 		failed:    make(chan error, 1),
 	}
 	s.timeout.Store(int64(config.Get[time.Duration](in.Config, keyShutdown)))
-	in.Reloader.parts = append(partsOf(in.Reloadables, in.plugins()), own(in.Broker, in.Level, s)...)
+	plugins := in.plugins()
+	in.Reloader.parts = append(partsOf(in.Reloadables, plugins), own(in.Broker, in.Level, s)...)
+	in.Reloader.connect(plugins)
 	return s, nil
 }
 

@@ -31,7 +31,11 @@ type ACL struct {
 	refused refusals
 	policy  atomic.Pointer[policy]
 	changed atomic.Pointer[func()]
+	told    atomic.Pointer[func(key, change string)]
 }
+
+// fileKey names the file in the configuration.
+const fileKey = "auth.acl.file"
 
 // policy is what holds. It does not change.
 type policy struct {
@@ -63,6 +67,9 @@ func (*ACL) Name() string { return "acl" }
 // OnChange implements core.Changer.
 func (a *ACL) OnChange(fn func()) { a.changed.Store(&fn) }
 
+// OnFile makes fn be told of changes of the file that were found here.
+func (a *ACL) OnFile(fn func(key, change string)) { a.told.Store(&fn) }
+
 // Prepare reads the rules and the file. It makes the ACL reloadable.
 func (a *ACL) Prepare(next Config) (core.Change, error) {
 	p, err := load(next)
@@ -71,7 +78,7 @@ func (a *ACL) Prepare(next Config) (core.Change, error) {
 	}
 	c := core.Change{Apply: func() { a.use(p) }}
 	if old := a.policy.Load(); !bytes.Equal(p.file, old.file) {
-		c.Files = map[string]string{"auth.acl.file": p.differs(old)}
+		c.Files = map[string]string{fileKey: p.differs(old)}
 	}
 	return c, nil
 }
@@ -155,8 +162,10 @@ func (a *ACL) look(refused []byte) []byte {
 		a.log.Error("rules not read again, they stay as they were", "error", err)
 		return data
 	}
-	a.log.Info("file read again", "key", "auth.acl.file", "change", p.differs(old))
 	a.use(p)
+	if fn := a.told.Load(); fn != nil {
+		(*fn)(fileKey, p.differs(old))
+	}
 	return nil
 }
 
@@ -223,7 +232,7 @@ func (a *ACL) Authorize(_ context.Context, p *core.Principal, op core.Op, dest s
 		return nil
 	}
 	a.refused.log(a.log, p, op, dest, d.Rule)
-	return fmt.Errorf("rule %s: %w", d.Rule, core.ErrDenied)
+	return core.Deny(d.Rule)
 }
 
 // memo is the key under which the rules of a claim are kept with it.

@@ -29,6 +29,7 @@ type Authenticator struct {
 	slots   chan struct{} // one for each hash that is worked out: as many as there are processors
 	nobody  func() scheme // worked out for names that are not there, so that they take as long
 	book    atomic.Pointer[book]
+	told    atomic.Pointer[func(key, change string)]
 	revoked atomic.Pointer[func(again func(core.Principal) (core.Principal, error))]
 
 	mu         sync.RWMutex
@@ -36,6 +37,9 @@ type Authenticator struct {
 	refused    stamp // a version of the file that was wrong
 	remembered map[[sha256.Size]byte]time.Time
 }
+
+// fileKey names the file in the configuration.
+const fileKey = "auth.users.file"
 
 // stamp tells a version of the file from others.
 type stamp struct {
@@ -78,6 +82,9 @@ func (a *Authenticator) OnRevoke(fn func(again func(core.Principal) (core.Princi
 	a.revoked.Store(&fn)
 }
 
+// OnFile makes fn be told of changes of the file that were found here.
+func (a *Authenticator) OnFile(fn func(key, change string)) { a.told.Store(&fn) }
+
 // Prepare reads the file, which must be right, if it is there. It makes the Authenticator reloadable.
 func (a *Authenticator) Prepare(next Config) (core.Change, error) {
 	b, err := open(next)
@@ -86,7 +93,7 @@ func (a *Authenticator) Prepare(next Config) (core.Change, error) {
 	}
 	c := core.Change{Apply: func() { a.use(b) }}
 	if d := b.differences(a.book.Load()); d != "" {
-		c.Files = map[string]string{"auth.users.file": d}
+		c.Files = map[string]string{fileKey: d}
 	}
 	return c, nil
 }
@@ -152,8 +159,11 @@ func (a *Authenticator) look() {
 		a.log.Error("users file not read again, the users stay as they were", "error", err)
 		return
 	}
-	a.log.Info("file read again", "key", "auth.users.file", "change", b.differences(old))
+	change := b.differences(old)
 	a.use(b)
+	if fn := a.told.Load(); fn != nil && change != "" {
+		(*fn)(fileKey, change)
+	}
 }
 
 // Authenticate implements core.Authenticator. It skips names that it does not know: another one may.
