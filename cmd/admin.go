@@ -11,6 +11,7 @@ import (
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/plugins/admin"
+	"github.com/wyemq/wye/plugins/audit"
 	"github.com/wyemq/wye/plugins/console"
 	"github.com/wyemq/wye/plugins/manage"
 	"github.com/wyemq/wye/plugins/metrics"
@@ -36,6 +37,7 @@ type adminIn struct {
 	Mux       *core.Mux
 	Listeners *corefx.Listeners
 	Tickets   *tickets.Office
+	Audit     *audit.Log
 	Ready     *corefx.Readiness
 	Reloader  *corefx.Reloader
 	Log       *slog.Logger
@@ -45,7 +47,7 @@ type adminIn struct {
 func newAdmin(in adminIn) (*admin.Server, error) {
 	scrapes, err := metrics.New(in.Metrics, metrics.Source{
 		Broker: in.Broker.Stats, Listeners: func() []metrics.Listener { return counted(in.Listeners.All()) },
-		Protocols: in.Mux.Names(), Version: in.Broker.Version(),
+		Protocols: in.Mux.Names(), Version: in.Broker.Version(), Audit: in.Audit.Stats,
 	}, in.Log)
 	if err != nil {
 		return nil, err
@@ -76,6 +78,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 		_, err := gate.Ask(r, "broker/tickets")
 		return err
 	})
+	server.Tell(auditRequest(in.Audit, in.Broker))
 	in.Listeners.Each(func(l *corefx.Listener) {
 		if t, ok := l.Transport.(*websocket.Transport); ok {
 			t.AllowOrigins(server.Serves)
@@ -92,7 +95,7 @@ type counting interface {
 
 // requester is who asks the admin server: the user, if he has shown to be one, and the address.
 func (in *adminIn) requester(r *http.Request) string {
-	name, _ := manage.NewGate(in.Broker).Ask(r, "broker/reload")
+	name, _ := manage.NewGate(in.Broker).Name(r)
 	return strings.TrimSpace("admin " + name + " " + r.RemoteAddr)
 }
 
