@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,7 @@ type Log struct {
 	cfg     Config  // without a File nothing is kept
 	out     *output // what lines are to be written to from now on
 	using   *output // what Run writes to
+	torn    bool    // it ends within a line, of which pending has the rest
 	pending []byte
 	lines   int // in pending
 	missing int // lost since the last line
@@ -200,6 +202,11 @@ func (l *Log) write(before bool) (failed bool) {
 	if out != l.using {
 		l.using.close()
 		l.using = out
+		if l.torn { // half a line in one file is enough
+			data = data[bytes.IndexByte(data, '\n')+1:]
+			l.torn, lines = false, lines-1
+			l.lost.Add(1)
+		}
 	}
 	l.mu.Unlock()
 	if out == nil || len(data) == 0 {
@@ -207,6 +214,7 @@ func (l *Log) write(before bool) (failed bool) {
 	}
 	n, err := out.Write(data)
 	if err == nil {
+		l.torn = false
 		l.written.Add(uint64(lines))
 		if before {
 			l.log.Info("audit log is written again", "file", out.name)
@@ -218,6 +226,7 @@ func (l *Log) write(before bool) (failed bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.torn = n > 0 && data[n-1] != '\n' || n == 0 && l.torn
 	l.pending = append(data[n:len(data):len(data)], l.pending...) // a line that was begun is finished first
 	l.lines += lines
 	return true
@@ -263,7 +272,7 @@ func open(name string) (*output, error) {
 	case "stderr":
 		return &output{name, os.Stderr}, nil
 	}
-	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("audit.file: %w", err)
 	}
