@@ -99,7 +99,8 @@ func TestExamples(t *testing.T) {
 // TestShippedConfigs checks the others.
 func TestShippedConfigs(t *testing.T) {
 	files, err := filepath.Glob("../configs/*.yaml")
-	if err != nil || len(files) < 2 {
+	below, _ := filepath.Glob("../configs/*/*.yaml")
+	if files = append(files, below...); err != nil || len(files) < 3 {
 		t.Fatal(files, err)
 	}
 	for _, file := range files {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -130,6 +131,11 @@ func invoke() fx.Option {
 
 // serve runs the broker.
 func (p *program) serve(ctx context.Context) error {
+	var tending sync.WaitGroup
+	defer tending.Wait()
+	tended, settle := context.WithCancel(context.WithoutCancel(ctx))
+	defer settle()
+	tending.Go(func() { newHeap().tend(tended) })
 	var server *corefx.Server
 	var log *slog.Logger
 	var reloader *corefx.Reloader

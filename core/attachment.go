@@ -106,14 +106,21 @@ func (a *attachment) take(ds []queue.Delivery) {
 
 // detach ends the attachment with its session: what is unsettled goes back, what nobody keeps is deleted.
 func (a *attachment) detach() {
-	a.s.v.stats.subscriptions.Add(-1)
 	if a.entry != nil {
-		a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
-		a.s.directs.Add(-1)
+		a.unlist()
+		a.entry.direct.Store(nil)
 		return
 	}
+	a.s.v.stats.subscriptions.Add(-1)
 	a.consumer.Detach()
 	a.bound.left(a.s)
+}
+
+// unlist takes a direct subscription out of the index. It still gets what is under way.
+func (a *attachment) unlist() {
+	a.s.v.stats.subscriptions.Add(-1)
+	a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
+	a.s.directs.Add(-1)
 }
 
 // drop ends the attachment while its session goes on: its tags are void, and what waits in the outbox
@@ -138,7 +145,7 @@ func (a *attachment) drop() {
 // replaced drops a, in whose place a direct subscription has come, and its private queue.
 func (a *attachment) replaced(ctx context.Context) error {
 	if a.entry != nil {
-		a.detach() // what waits in the outbox is as good for the new one
+		a.unlist() // what waits in the outbox, or is on the way there, is as good for the new one
 		return nil
 	}
 	a.drop()

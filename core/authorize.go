@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"net/url"
 	"strings"
-	"sync/atomic"
 
 	"github.com/wyemq/wye/core/destination"
 )
@@ -39,80 +37,6 @@ func (s *Session) denied(err error) error {
 		s.end(err)
 	}
 	return err
-}
-
-// permits are the destinations that a session has been found to publish to rightly, so that it is looked at and asked for
-// once and not for every message. A slot is that of many; the last of them is in it.
-type permits [16]atomic.Pointer[permit]
-
-// permit is the answer, and what it depends on: see [Changer] and [Enabler].
-type permit struct {
-	dest    string
-	who     *Principal
-	changes uint64
-	guarded bool
-}
-
-// permit returns what is to be remembered of dest should it be allowed now, and whether it is already.
-func (s *Session) permit(dest string) (p permit, known bool) {
-	p = permit{dest, s.Principal(), s.b.changes.Load(), s.b.mind.guarded()}
-	slots := s.permits.Load()
-	if slots == nil {
-		return p, false
-	}
-	old := slots[s.b.mind.slot(dest)].Load()
-	return p, old != nil && *old == p
-}
-
-// remember remembers that p was allowed.
-func (s *Session) remember(p permit) {
-	if !s.b.mind.able {
-		return
-	}
-	if s.permits.Load() == nil {
-		s.permits.CompareAndSwap(nil, new(permits))
-	}
-	p.dest = strings.Clone(p.dest) // it may be a part of something large
-	s.permits.Load()[s.b.mind.slot(p.dest)].Store(&p)
-}
-
-// mind is what remembering takes.
-type mind struct {
-	seed     maphash.Seed
-	able     bool // every authorizer says when it changes its mind
-	strict   bool // there are always users
-	enablers []Enabler
-}
-
-func newMind(o *Options) mind {
-	m := mind{seed: maphash.MakeSeed(), able: true}
-	for _, a := range o.Authorizers {
-		_, ok := a.(Changer)
-		m.able = m.able && ok
-	}
-	for _, a := range o.Authenticators {
-		e, ok := a.(Enabler)
-		if m.strict = m.strict || !ok; ok {
-			m.enablers = append(m.enablers, e)
-		}
-	}
-	return m
-}
-
-// slot returns where a destination is remembered.
-func (m *mind) slot(dest string) uint64 { return maphash.String(m.seed, dest) % uint64(len(permits{})) }
-
-// guarded is Guarded, quickly.
-func (m *mind) guarded() bool {
-	if m.strict {
-		return true
-	}
-	for _, e := range m.enablers {
-		if e.Enabled() {
-			return true
-		}
-	}
-	return false
 }
 
 // mayPublish asks for all that sending m takes, to a queue that is as declared if the message makes it. known: that it may be
@@ -196,6 +120,21 @@ func (s *Session) mayDelete(ctx context.Context, group, filter string) error {
 		return err
 	}
 	return s.Authorize(ctx, OpDelete, groupName(group))
+}
+
+// CheckDeadLetter says what is wrong with the place of dead letters: it must be a queue.
+func (c *QueueConfig) CheckDeadLetter() error {
+	dead := deadLetterDest(c.DeadLetter)
+	if dead == "" {
+		return nil
+	}
+	if !strings.HasPrefix(dead, "queue/") {
+		return fmt.Errorf("dead letters go to a queue, not to %q: %w", clipped(c.DeadLetter), ErrInvalid)
+	}
+	if err := destination.Check(dead); err != nil {
+		return fmt.Errorf("dead letters: %w: %w", ErrInvalid, err)
+	}
+	return nil
 }
 
 // deadLetterDest is where a declaration sends dead letters; "" when it is no place of its own.

@@ -28,7 +28,7 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if strings.HasPrefix(m.Destination, authTopics) {
+	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
 	if err := s.admit(ctx, m, queue); err != nil {
@@ -45,8 +45,10 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 
 // admit checks m and makes it the session's.
 func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) error {
-	p, known := s.permit(m.Destination)
+	known := s.way(m.Destination).permits(s)
+	var asked way
 	if !known {
+		asked = s.asks(m.Destination)
 		if err := destination.Check(m.Destination); err != nil {
 			return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
 		}
@@ -54,14 +56,19 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 	if m.TextBody && !utf8.Valid(m.Body) {
 		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
 	}
-	if !known && strings.HasPrefix(m.Destination, authTopics) {
+	if !known && ofBroker(m.Destination) {
 		return fmt.Errorf("%s is the broker's own: %w", m.Destination, ErrDenied)
+	}
+	if declared != nil {
+		if err := declared.CheckDeadLetter(); err != nil {
+			return err
+		}
 	}
 	if err := s.mayPublish(ctx, m, declared, known); err != nil {
 		return err
 	}
 	if !known {
-		s.remember(p)
+		s.learn(asked)
 	}
 	if m.Retain && len(m.Body) > 0 {
 		if err := s.v.mayRetain(ctx, m); err != nil {
@@ -72,6 +79,9 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 		}
 	}
 	m.Publisher, m.User = s.principal.ClientID, s.principal.Name
+	if m.Timestamp.IsZero() {
+		m.Timestamp = s.waker.clock()
+	}
 	s.b.stamp(m)
 	s.counters.in.Add(1)
 	s.counters.inBytes.Add(uint64(len(m.Body)))
@@ -95,7 +105,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	if !strings.HasPrefix(m.Destination, "topic/") {
 		s.wake() // the queue may have to be made
 	}
-	if err := r.reserve(ctx, s.v, m, declared); err != nil {
+	if err := r.reserve(ctx, s.v, m, declared, s); err != nil {
 		stored()
 		return s.answer(ctx, done, Published{}, err)
 	}
@@ -254,7 +264,7 @@ func (c *commit) send(ctx context.Context, m *Message) error {
 		return nil
 	}
 	r := routings.Get().(*routing)
-	if err := r.reserve(ctx, c.s.v, m, nil); err != nil {
+	if err := r.reserve(ctx, c.s.v, m, nil, c.s); err != nil {
 		r.release()
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 // The topics between a client and the broker about its credentials. What is published below authTopics reaches nobody
 // else, and subscriptions there see what is meant for their session alone.
 const (
-	authTopics = "topic/$auth/"
+	authTopic  = "topic/$auth"
+	authTopics = authTopic + "/"
 	// RefreshTopic takes a new token, as body, while the old one holds.
 	RefreshTopic = authTopics + "refresh"
 	// ExpiringTopic tells, in JSON, when the credentials are about to end: {"expires_at": "…", "expires_in": 60}.
@@ -56,6 +57,13 @@ func (s *Session) Refresh(ctx context.Context, l Login) error {
 	s.expire()
 	s.recheck(ctx)
 	return nil
+}
+
+// ofBroker reports whether dest is one of the topics about credentials, or the one above them: a filter of what is below it
+// matches that as well.
+func ofBroker(dest string) bool {
+	rest, ok := strings.CutPrefix(dest, authTopic)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // publishToBroker works off a message below authTopics.
@@ -157,6 +165,18 @@ func (s *Session) recheck(ctx context.Context) {
 		s.b.log.Info("subscription ended", "client", s.ID(), "subscription", sub.Filter, "reason", ReasonID(err), "error", err)
 		s.observedRefusal(EventRevoked, sub.Filter, err)
 		s.tell(RevokedTopic, map[string]any{"subscription": sub.Filter})
+	}
+}
+
+// recheckWill forgets a will that the client may not publish any more: rules and credentials may be others than at the login.
+func (s *Session) recheckWill(st *state) {
+	m := st.pendingWill()
+	if m == nil || len(s.b.o.Authorizers) == 0 {
+		return
+	}
+	if err := s.mayPublish(s.b.ctx, m, nil, false); err != nil {
+		s.b.log.Info("will not published", "client", s.ID(), "destination", m.Destination, "reason", ReasonID(err), "error", err)
+		st.dropWill()
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 // routing is where one message goes. It is pooled: a publish to direct subscribers costs no memory.
 type routing struct {
 	found    subtree.Result[*entry]
+	matching []*entry      // those found, or known
 	queues   []*boundQueue // reserved
 	bytes    int
 	stored   bool          // in a durable log, or retained; set by ops
@@ -31,12 +32,13 @@ func (r *routing) release() {
 	clear(r.queues)
 	r.queues = r.queues[:0]
 	clear(r.found.Direct)
-	r.found.Direct = r.found.Direct[:0]
+	r.found.Direct, r.matching = r.found.Direct[:0], nil
 	routings.Put(r)
 }
 
-// reserve finds where m goes and takes the room it needs in every queue; when one refuses, none has it.
-func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig) error {
+// reserve finds where m goes, which from has published or nobody, and takes the room it needs in every queue; when one refuses,
+// none has it.
+func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig, from *Session) error {
 	r.bytes = m.size()
 	if !strings.HasPrefix(m.Destination, "topic/") {
 		bq, err := v.namedQueue(ctx, m.Destination, declared)
@@ -45,8 +47,8 @@ func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *Q
 		}
 		return r.take(bq, m)
 	}
-	v.index.Match(m.Destination, &r.found)
-	for _, e := range r.found.Direct {
+	r.match(v, m.Destination, from)
+	for _, e := range r.matching {
 		if e.queue == nil || !m.Persistent && e.queue.skipsTransient() {
 			continue
 		}
@@ -60,13 +62,33 @@ func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *Q
 		}
 	}
 	if m.Retain {
-		for _, e := range r.found.Direct {
+		for _, e := range r.matching {
 			if c := e.catching.Load(); c != nil {
 				c.note(m.Destination)
 			}
 		}
 	}
 	return nil
+}
+
+// match finds the entries for dest, and remembers them for its publisher.
+func (r *routing) match(v *vhost, dest string, from *Session) {
+	var w *way
+	if from != nil {
+		if w = from.way(dest); w != nil && w.generation != 0 && w.generation == v.index.Generation() {
+			r.matching = w.matching
+			return
+		}
+	}
+	v.index.Match(dest, &r.found)
+	r.matching = r.found.Direct
+	isQueue := func(e *entry) bool { return e.queue != nil } // may hold much, and its end is not awaited
+	if w == nil || len(r.matching) > mostMatching || slices.ContainsFunc(r.matching, isQueue) {
+		return
+	}
+	known := *w
+	known.generation, known.matching = r.found.Generation, slices.Clone(r.matching)
+	from.learn(known)
 }
 
 func (r *routing) take(bq *boundQueue, m *Message) error {
@@ -88,8 +110,8 @@ func (r *routing) unreserve() {
 // direct hands m to the direct subscriptions found, and returns how many there are.
 func (r *routing) direct(m *Message, from *Session) int {
 	n := 0
-	for _, e := range r.found.Direct {
-		a := e.direct
+	for _, e := range r.matching {
+		a := e.direct.Load()
 		if a == nil || !a.wants(m, from) {
 			continue
 		}
@@ -178,7 +200,7 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
-	if err := r.reserve(b.ctx, v, m, nil); err != nil {
+	if err := r.reserve(b.ctx, v, m, nil, nil); err != nil {
 		v.stats.dropped(ReasonID(err), 1)
 		r.unreserve()
 	}

@@ -37,7 +37,7 @@ type Session struct {
 	directs   atomic.Int32 // direct subscriptions
 	writer    writer
 	waker     waker
-	permits   atomic.Pointer[permits] // nil before the first publish
+	ways      atomic.Pointer[ways] // nil before the first publish
 
 	mu      sync.Mutex
 	subs    map[string]*attachment
@@ -172,6 +172,7 @@ func (s *Session) leave() {
 		st := s.st
 		s.mu.Unlock()
 		if st != nil { // nil: the login has not come that far
+			s.recheckWill(st)
 			st.leave()
 		}
 	})

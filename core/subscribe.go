@@ -26,6 +26,11 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err := destination.CheckFilter(sub.Filter); err != nil {
 		return fmt.Errorf("subscribe: %w: %w", ErrInvalid, err)
 	}
+	if sub.Queue != nil {
+		if err := sub.Queue.CheckDeadLetter(); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
 	who, changes := s.Principal(), s.b.changes.Load()
 	if err := s.maySubscribe(ctx, sub); err != nil {
 		return s.denied(err)
@@ -193,7 +198,8 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
 	a.s.v.stats.subscriptions.Add(1)
 	if sub.direct() {
-		a.entry = &entry{direct: a}
+		a.entry = new(entry)
+		a.entry.direct.Store(a)
 		a.s.directs.Add(1) // before it can match: see routing.direct
 		v.index.Add(sub.Filter, a.entry)
 		if old != nil {

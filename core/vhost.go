@@ -41,7 +41,7 @@ type vhost struct {
 
 // entry is what the index holds: a direct subscription, or a queue bound to a filter.
 type entry struct {
-	direct *attachment
+	direct atomic.Pointer[attachment] // nil when it has ended, because a publisher may know of it for long
 	queue  *boundQueue
 
 	catching atomic.Pointer[catchUp] // while a subscription is told what is retained

@@ -3,6 +3,7 @@ package core
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // The most that waits for Release: what is published in about a millisecond.
@@ -15,7 +16,8 @@ const (
 // publishes of this one.
 type waker struct {
 	holding atomic.Bool
-	awaited atomic.Bool // somebody has promised to wake this session
+	awaited atomic.Bool  // somebody has promised to wake this session
+	now     atomic.Int64 // when the first of what is held was published, in unix nanoseconds; 0: nothing is held
 
 	mu         sync.Mutex
 	promised   []*Session
@@ -44,6 +46,7 @@ func (s *Session) Release() {
 // wake keeps what s has promised.
 func (s *Session) wake() {
 	w := &s.waker
+	w.now.Store(0)
 	w.mu.Lock()
 	w.publishes, w.deliveries = 0, 0
 	if len(w.promised) == 0 {
@@ -93,6 +96,19 @@ func (w *waker) promise(to *Session) bool {
 		w.promised = append(w.promised, to)
 	}
 	return true
+}
+
+// clock returns the time. What is held is of one time, as it is taken from the network together.
+func (w *waker) clock() time.Time {
+	if !w.holding.Load() {
+		return time.Now()
+	}
+	now := w.now.Load()
+	if now == 0 {
+		now = time.Now().UnixNano()
+		w.now.Store(now)
+	}
+	return time.Unix(0, now)
 }
 
 // published counts a message and its deliveries, and wakes their receivers when they have waited long enough.

@@ -89,10 +89,8 @@ func (s QueueSettings) Validate() error {
 		if c.MaxDeliveries < -1 {
 			errs = append(errs, fmt.Errorf("%d.max_deliveries: must be -1 or more, is %d", i, c.MaxDeliveries))
 		}
-		if d := c.DeadLetter; d != "" && d != "none" {
-			if err := destination.Check(d); err != nil {
-				errs = append(errs, fmt.Errorf("%d.dead_letter: must be a destination, none or empty: %w", i, err))
-			}
+		if err := c.CheckDeadLetter(); err != nil {
+			errs = append(errs, fmt.Errorf("%d.dead_letter: must be a queue, none or empty: %w", i, err))
 		}
 		for _, f := range []struct {
 			key   string

@@ -49,3 +49,35 @@ func TestVHosts(t *testing.T) {
 		t.Errorf("without users and rules: %+v", d)
 	}
 }
+
+// TestEscaped compares names that are escaped with what people write, be it escaped or not.
+func TestEscaped(t *testing.T) {
+	p := &core.Principal{Name: "a b", ClientID: "Büro/1", Groups: list("50%", "x/y")}
+	for _, c := range []struct {
+		pattern, dest string
+		want          bool
+	}{
+		{"client/{user}-*", "client/a%20b-1", true},
+		{"client/{user}-*", "client/a b-1", false},
+		{"client/a b", "client/a%20b", true},
+		{"client/a%20b", "client/a%20b", true},
+		{"client/B*o", "client/B%C3%BCro", true},
+		{"client/Büro", "client/B%C3%BCro", true},
+		{"group/{group}", "group/50%25", true},
+		{"group/50%", "group/50%25", true},
+		{"group/{group}", "group/x%2Fy", false}, // a value with a slash fits nothing that allows
+		{"queue/{user}", "queue/a b", true},
+		{"queue/{user}", "queue/a%20b", false},
+		{"topic/a b", "topic/a b", true},
+	} {
+		op := core.OpConnect
+		allow := newACL(t, always, acl.Rule{ID: "r", Allow: list("all"), On: list(c.pattern)})
+		if got := allow.Decide(p, op, c.dest).Rule == "r"; got != c.want {
+			t.Errorf("%q allows %q: %t", c.pattern, c.dest, got)
+		}
+		deny := newACL(t, always, acl.Rule{ID: "r", Deny: list("all"), On: list(c.pattern)})
+		if got := deny.Decide(p, op, c.dest).Rule == "r"; got != c.want && c.dest != "group/x%2Fy" {
+			t.Errorf("%q denies %q: %t", c.pattern, c.dest, got)
+		}
+	}
+}

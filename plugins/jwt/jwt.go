@@ -208,7 +208,7 @@ func (c *checker) keysFor(ctx context.Context, t *jwtlib.Token) (any, error) {
 		return set, nil
 	}
 	for _, s := range c.sources {
-		s.refresh(ctx, soonest)
+		s.refresh(context.WithoutCancel(ctx), soonest) // else who comes and goes could have it asked again and again
 	}
 	if set := c.fitting(t.Method.Alg(), id); len(set.Keys) > 0 {
 		return set, nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -201,10 +202,13 @@ func BenchmarkPublish(b *testing.B) {
 func acker(c *memConn) func([][]byte) {
 	return func(parts [][]byte) {
 		var acks []byte
-		for i := 0; i+4 < len(parts); i += 5 { // see deliver.go: first byte, topic, identifier, properties, body
-			if len(parts[i]) == 1 && parts[i][0] == 0x32 && len(parts[i+2]) == 2 {
-				acks = append(acks, 0x40, 2, parts[i+2][0], parts[i+2][1])
+		for b := slices.Concat(parts...); len(b) > 0; {
+			total, header := 2+int(b[1]), 2 // all are short
+			if b[0] == 0x32 {
+				id := header + 2 + int(b[3]) // and so are the topics
+				acks = append(acks, 0x40, 2, b[id], b[id+1])
 			}
+			b = b[total:]
 		}
 		if acks != nil {
 			go func() {

@@ -17,7 +17,7 @@ type Protocol struct {
 	cfg     Config
 	log     *slog.Logger
 	reads   sync.Pool // *[readSize]byte, held only while a client sends much at once
-	replies sync.Pool // *[]byte
+	replies sync.Pool // *reply
 }
 
 var (

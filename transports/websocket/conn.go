@@ -85,6 +85,9 @@ func (b *below) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// buffered reports whether there is something that can be read without waiting.
+func (c *conn) buffered() bool { return c.br.Buffered() > 0 || c.below.in.Buffered() > 0 }
+
 // waits is called before a read that may wait for the peer.
 func (c *conn) waits() error {
 	if c.below.in.Buffered() > 0 {
@@ -168,7 +171,7 @@ func (c *conn) NextReader() (core.Kind, io.Reader, error) {
 	if why := c.Ended(); why != nil {
 		return 0, nil, why
 	}
-	if c.br.Buffered() == 0 {
+	if !c.buffered() {
 		if err := c.waits(); err != nil {
 			return 0, nil, err
 		}
