@@ -53,17 +53,17 @@ func (o overheard) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// secrets are known ones, by where they are given.
-type secrets map[string]string
+// knownSecrets are those ones, by where they are given.
+type knownSecrets map[string]string
 
 // add makes one that nobody else has.
-func (s secrets) add(where string) string {
+func (s knownSecrets) add(where string) string {
 	s[where] = "S3cret-" + strings.ReplaceAll(where, " ", "-") + "-0123456789abcdefghijklmnopqrstuvwxyz"
 	return s[where]
 }
 
 // token makes a token for a user. Its signature and the whole must not be seen.
-func (s secrets) token(t *testing.T, where, key, user string) string {
+func (s knownSecrets) token(t *testing.T, where, key, user string) string {
 	t.Helper()
 	text, err := jwtlib.NewWithClaims(jwtlib.SigningMethodHS256, jwtlib.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix(), "jti": where}).SignedString([]byte(key))
 	if err != nil {
@@ -74,7 +74,7 @@ func (s secrets) token(t *testing.T, where, key, user string) string {
 }
 
 // basic makes the value of a header Authorization.
-func (s secrets) basic(where, user, password string) string {
+func (s knownSecrets) basic(where, user, password string) string {
 	text := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 	s[where] = text
 	return "Basic " + text
@@ -84,7 +84,7 @@ func (s secrets) basic(where, user, password string) string {
 // that a broker says: its log at debug, the audit log, what clients are sent, metrics, answers of the admin server, the
 // configuration as it is printed, and what is wrong with it.
 func TestSecrets(t *testing.T) {
-	s := make(secrets)
+	s := make(knownSecrets)
 	jwtKey, ticketKey, right := s.add("jwt key"), s.add("ticket key"), s.add("password")
 	nextJWT, httpSecret := s.add("next jwt key"), s.add("http secret")
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))

@@ -9,9 +9,9 @@ type settings struct {
 }
 
 // Settings returns the limits that hold now.
-func (h *Hub) Settings() Limits { return *h.limits() }
+func (h *Hub) Settings() Limits { return *h.bounds() }
 
-func (h *Hub) limits() *Limits {
+func (h *Hub) bounds() *Limits {
 	if s := h.changed.Load(); s != nil {
 		return &s.limits
 	}
@@ -30,7 +30,7 @@ func (h *Hub) pingEvery() time.Duration {
 func (h *Hub) Change(l Limits, ping time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	counted := h.limits().MaxConnectionsPerAddress > 0
+	counted := h.bounds().MaxConnectionsPerAddress > 0
 	h.changed.Store(&settings{l, ping})
 	switch {
 	case l.MaxConnectionsPerAddress == 0:

@@ -51,7 +51,7 @@ func (h *Hub) Run() {
 		case <-done:
 			done = nil
 			served = h.stop()
-			timer := time.NewTimer(h.limits().ShutdownTimeout)
+			timer := time.NewTimer(h.bounds().ShutdownTimeout)
 			defer timer.Stop()
 			cut = timer.C
 		case <-served:
@@ -60,7 +60,7 @@ func (h *Hub) Run() {
 			if !h.cut() {
 				return
 			}
-			cut = time.After(h.limits().Linger) // for handlers to notice
+			cut = time.After(h.bounds().Linger) // for handlers to notice
 		}
 	}
 }
@@ -68,7 +68,7 @@ func (h *Hub) Run() {
 // interval is a fraction of the shortest time that is watched.
 func (h *Hub) interval() time.Duration {
 	shortest := 4 * time.Second
-	for _, d := range []time.Duration{h.limits().LoginTimeout, h.limits().IdleTimeout, h.limits().Linger, h.pingEvery()} {
+	for _, d := range []time.Duration{h.bounds().LoginTimeout, h.bounds().IdleTimeout, h.bounds().Linger, h.pingEvery()} {
 		if d > 0 {
 			shortest = min(shortest, d)
 		}
@@ -131,7 +131,7 @@ func (h *Hub) late(c *Conn) {
 	if !open {
 		return
 	}
-	c.until.Store(time.Now().Add(h.limits().Linger).UnixNano())
+	c.until.Store(time.Now().Add(h.bounds().Linger).UnixNano())
 	if c.late { // nor did that help
 		c.cut(net.ErrClosed)
 		c.drop()
@@ -154,7 +154,7 @@ func (h *Hub) stop() <-chan time.Time {
 	list := slices.Collect(maps.Keys(h.conns))
 	h.mu.Unlock()
 	for _, c := range list {
-		c.close(core.ErrShutdown, h.limits().ShutdownTimeout)
+		c.close(core.ErrShutdown, h.bounds().ShutdownTimeout)
 	}
 	served := make(chan time.Time)
 	go func() { // outlives Run only if a handler never returns, which is then logged

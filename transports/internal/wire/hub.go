@@ -79,7 +79,7 @@ func NewID() string { return "c" + strconv.FormatUint(ids.Add(1), 10) }
 // Reserve makes room for a connection from addr, which is nil when it is not known yet (see Readdress). The error is a *LimitError or ErrShutdown. Serve or
 // Release must follow.
 func (h *Hub) Reserve(addr net.Addr) error {
-	host, l := hostOf(addr), h.limits()
+	host, l := hostOf(addr), h.bounds()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	err := error(nil)
@@ -104,7 +104,7 @@ func (h *Hub) Reserve(addr net.Addr) error {
 
 // claim counts a connection of host, if one more is permitted. An unknown host is not counted.
 func (h *Hub) claim(host string) error {
-	most := h.limits().MaxConnectionsPerAddress
+	most := h.bounds().MaxConnectionsPerAddress
 	switch {
 	case most == 0 || host == "":
 		return nil
@@ -163,7 +163,7 @@ func (h *Hub) Serve(c *Conn, s Session) {
 	ctx, stopping := h.ctx, h.stopping
 	h.mu.Unlock()
 	if stopping {
-		c.close(core.ErrShutdown, h.limits().ShutdownTimeout)
+		c.close(core.ErrShutdown, h.bounds().ShutdownTimeout)
 	}
 	go h.serve(c, s, func() error { return s.Serve(ctx) }) // Run waits for it: Reserve has counted it in work
 }
