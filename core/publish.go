@@ -117,7 +117,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	p := &publication{pending: pending{published: done}, s: s, bytes: r.bytes, stored: stored}
 	p.queues = append(p.queue[:0], r.queues...)
 	p.batch = engine.Batch{Ops: r.ops(s.b, s.v, m, p.ops[:0], p.logs[:0]), Relaxed: !m.Persistent}
-	err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, &p.pending, func() {
+	err := s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, &p.pending, func() {
 		p.result.Matched = len(p.queues) + r.direct(m, s)
 		s.commit(&p.batch, r.stored, s.b.spread, p.committed)
 	})
@@ -168,7 +168,7 @@ func (s *Session) answer(ctx context.Context, done func(Published, error), resul
 }
 
 func (s *Session) answerLater(ctx context.Context, p *pending) error {
-	if err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {}); err != nil {
+	if err := s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {}); err != nil {
 		return err
 	}
 	s.writer.kick()
@@ -182,7 +182,7 @@ func (s *Session) publishLater(ctx context.Context, m *Message, done func(Publis
 		return err
 	}
 	p := &pending{published: done, result: Published{Matched: 1}}
-	return s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	return s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		s.commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: !m.Persistent}, true, s.b.eng.Commit, func(err error) {
 			s.acks.finish(p, engineErr(err))
 		})
@@ -217,7 +217,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	}
 	c.ops = settled.ops(c.ops)
 	p := &pending{done: done}
-	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	err = s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		for i := range c.routes {
 			c.routes[i].direct(c.sends[i], s)
 		}
