@@ -138,7 +138,6 @@ func (p *peer) login(h *connect) *fault {
 	p.session = s
 	p.durable = h.login.Expiry > 0
 	p.assigned = asked == ""
-	p.log = p.proto.log.With("conn", p.c.Info().ID, "client", s.ID())
 	return nil
 }
 
