@@ -61,7 +61,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes, Manage: restricted},
 		{
 			Path: "/vhosts", Subtree: true, Methods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
-			Title: "Virtual hosts", About: "what there is in each, as JSON", Handler: manage.New(in.Broker, in.Log),
+			Title: "Virtual hosts", About: "queues and clients of each", Handler: manage.New(in.Broker, in.Log),
 		},
 		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: in.Tickets},
 	}, in.Log)
