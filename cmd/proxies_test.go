@@ -34,7 +34,7 @@ func proxyDialer() *net.Dialer {
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(proxyClient)}, Timeout: patience}
 }
 
-// proxyProgram finds nginx or haproxy: the system's own or, in PROXIES_DIR, that of .ci/proxies.
+// proxyProgram finds nginx, haproxy or caddy: the system's own or, in PROXIES_DIR, that of .ci/proxies.
 func proxyProgram(t *testing.T, name string) *exec.Cmd {
 	t.Helper()
 	for _, path := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
@@ -43,11 +43,19 @@ func proxyProgram(t *testing.T, name string) *exec.Cmd {
 		}
 	}
 	dir := os.Getenv("PROXIES_DIR")
-	cmd := exec.Command(filepath.Join(dir, "usr", "sbin", name))
+	path := filepath.Join(dir, "usr", "sbin", name)
+	if _, err := os.Stat(path); err != nil {
+		path = filepath.Join(dir, "usr", "bin", name)
+	}
+	cmd := exec.Command(path)
 	libraries, _ := filepath.Glob(filepath.Join(dir, "*", "lib", "*-linux-gnu"))
 	more, _ := filepath.Glob(filepath.Join(dir, "lib", "*-linux-gnu"))
 	cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+strings.Join(append(libraries, more...), ":"))
-	if dir == "" || (&exec.Cmd{Path: cmd.Path, Args: []string{name, "-v"}, Env: cmd.Env}).Run() != nil {
+	version := map[string]string{"caddy": "version"}[name]
+	if version == "" {
+		version = "-v"
+	}
+	if dir == "" || (&exec.Cmd{Path: cmd.Path, Args: []string{name, version}, Env: cmd.Env}).Run() != nil {
 		t.Skipf("%s is not there: install Debian's package, or let .ci/proxies (make test does) unpack it", name)
 	}
 	return cmd
@@ -109,9 +117,8 @@ func snippet(t *testing.T, name string, replace ...string) string {
 		if !bytes.Contains(text, []byte(replace[i])) {
 			t.Fatalf("%s has no %q", name, replace[i])
 		}
-		text = bytes.ReplaceAll(text, []byte(replace[i]), []byte(replace[i+1]))
 	}
-	return string(text)
+	return strings.NewReplacer(replace...).Replace(string(text))
 }
 
 func writeFile(t *testing.T, path string, parts ...string) string {
@@ -175,6 +182,23 @@ func startHAProxy(t *testing.T, p *program) proxy {
 	return x
 }
 
+func startCaddy(t *testing.T, p *program) proxy {
+	t.Helper()
+	cmd := proxyProgram(t, "caddy")
+	cert, key, _, trust := secrets(t)
+	dir, addr := t.TempDir(), freeAddr(t)
+	_, port, _ := net.SplitHostPort(addr)
+	site := snippet(t, "Caddyfile", "127.0.0.1:61614", p.addrs["websocket"],
+		"broker.example.com {", "https://127.0.0.1:"+port+", https://localhost:"+port+" {\nbind 127.0.0.1\ntls "+cert+" "+key)
+	conf := writeFile(t, filepath.Join(dir, "Caddyfile"), "{\nadmin off\nauto_https disable_redirects\n}\n", site)
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(cmd.Env, "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	runProxy(t, cmd, addr, "run", "--config", conf, "--adapter", "caddyfile")
+	return proxy{websocket: addr, trust: trust}
+}
+
 // dialProxy connects by WebSocket through the proxy. head may have an Origin.
 func dialProxy(t *testing.T, x proxy, head http.Header, tokens ...string) (*wsConn, *http.Response, error) {
 	t.Helper()
@@ -191,10 +215,11 @@ func dialProxy(t *testing.T, x proxy, head http.Header, tokens ...string) (*wsCo
 	return &wsConn{Conn: ws, kind: kind}, res, nil
 }
 
-// TestProxies runs nginx and HAProxy with the settings of configs/proxies, and clients through them.
+// TestProxies runs nginx, HAProxy and Caddy with the settings of configs/proxies, and clients through them.
 func TestProxies(t *testing.T) {
-	for name, start := range map[string]func(*testing.T, *program) proxy{"nginx": startNginx, "haproxy": startHAProxy} {
+	for name, start := range map[string]func(*testing.T, *program) proxy{"nginx": startNginx, "haproxy": startHAProxy, "caddy": startCaddy} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := startBehind(t)
 			x := start(t, p)
 			t.Run("stomp", func(t *testing.T) { proxiedSTOMP(t, p, x) })

@@ -29,9 +29,9 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	handler http.Handler
-	origins *http.CrossOriginProtection
 	told    func(r *http.Request, status int) // may be nil
 	ask     func(r *http.Request, what string) error
+	foreign *http.CrossOriginProtection // a browser sends its user's credentials, and comes from his address, whatever page asks
 
 	mu   sync.Mutex
 	addr net.Addr
@@ -52,7 +52,7 @@ func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Ser
 	if err := addIndex(t); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log.With("listener", "admin"), origins: http.NewCrossOriginProtection()}
+	s := &Server{cfg: cfg, log: log.With("listener", "admin"), foreign: http.NewCrossOriginProtection()}
 	s.handler = s.guard(t)
 	return s, nil
 }

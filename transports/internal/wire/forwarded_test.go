@@ -43,3 +43,25 @@ func TestForwarded(t *testing.T) {
 		}
 	}
 }
+
+// FuzzForwarded: whatever a client writes, what a trusted proxy adds to the right of it decides.
+func FuzzForwarded(f *testing.F) {
+	for _, s := range []string{"", "for=6.6.6.6", `for="6.6.6.6`, "6.6.6.6, 10.0.0.1", ",,", `for="[::1]:9";by=x, for=_y`, "for=10.0.0.2, for=10.0.0.3", "\\\"", "\x00"} {
+		f.Add(s)
+	}
+	trusted, err := wire.ParseNetworks([]string{"10.0.0.0/8"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	peer := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 9}
+	f.Fuzz(func(t *testing.T, forged string) {
+		for name, hops := range map[string][]string{
+			"Forwarded":       wire.Forwarded([]string{forged + ", for=198.51.100.7", "for=10.0.0.2"}),
+			"X-Forwarded-For": wire.ForwardedFor([]string{forged + ", 198.51.100.7", "10.0.0.2"}),
+		} {
+			if got := trusted.Client(peer, hops).String(); got != "198.51.100.7:0" {
+				t.Errorf("%s: %q makes the client %s", name, forged, got)
+			}
+		}
+	})
+}
