@@ -4,12 +4,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 
 	"go.uber.org/fx"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/plugins/admin"
+	"github.com/wyemq/wye/plugins/audit"
 	"github.com/wyemq/wye/plugins/console"
 	"github.com/wyemq/wye/plugins/manage"
 	"github.com/wyemq/wye/plugins/metrics"
@@ -33,28 +35,35 @@ type adminIn struct {
 	Metrics   metrics.Config
 	Broker    *core.Broker
 	Mux       *core.Mux
-	Listeners []corefx.Listener
+	Listeners *corefx.Listeners
 	Tickets   *tickets.Office
+	Audit     *audit.Log
 	Ready     *corefx.Readiness
+	Reloader  *corefx.Reloader
 	Log       *slog.Logger
 }
 
 // newAdmin mounts metrics and demos, and lets the pages of the demos connect to the WebSocket listeners.
 func newAdmin(in adminIn) (*admin.Server, error) {
 	scrapes, err := metrics.New(in.Metrics, metrics.Source{
-		Broker: in.Broker.Stats, Listeners: func() []metrics.Listener { return counted(in.Listeners) },
-		Protocols: in.Mux.Names(), Version: in.Broker.Version(),
+		Broker: in.Broker.Stats, Listeners: func() []metrics.Listener { return counted(in.Listeners.All()) },
+		Protocols: in.Mux.Names(), Version: in.Broker.Version(), Audit: in.Audit.Stats,
 	}, in.Log)
 	if err != nil {
 		return nil, err
 	}
-	demos, err := console.New(func() []console.Listener { return bound(in.Listeners) }, in.Broker.Version())
+	demos, err := console.New(func() []console.Listener { return bound(in.Listeners.All()) }, in.Broker.Version())
 	if err != nil {
 		return nil, err
 	}
+	restricted := ""
+	if in.Metrics.Restricted {
+		restricted = "broker/metrics"
+	}
 	server, err := admin.New(in.Admin, in.Ready.Err, []admin.Route{
 		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
-		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes},
+		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes, Manage: restricted},
+		{Path: "/reload", Methods: []string{http.MethodPost}, Manage: "broker/reload", Handler: reload{in.Reloader.Reload, in.requester}},
 		{
 			Path: "/vhosts", Subtree: true, Methods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 			Title: "Virtual hosts", About: "what there is in each, as JSON", Handler: manage.New(in.Broker, in.Log),
@@ -73,11 +82,12 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 		_, err := gate.Ask(r, "broker/tickets")
 		return err
 	})
-	for _, l := range in.Listeners {
+	server.Tell(auditRequest(in.Audit, in.Broker))
+	in.Listeners.Each(func(l *corefx.Listener) {
 		if t, ok := l.Transport.(*websocket.Transport); ok {
 			t.AllowOrigins(server.Serves)
 		}
-	}
+	})
 	return server, nil
 }
 
@@ -87,8 +97,14 @@ type counting interface {
 	Certificates() []tcp.Certificate
 }
 
+// requester is who asks the admin server: the user, if he has shown to be one, and the address.
+func (in *adminIn) requester(r *http.Request) string {
+	name, _ := manage.NewGate(in.Broker).Name(r)
+	return strings.TrimSpace("admin " + name + " " + r.RemoteAddr)
+}
+
 // counted asks the transports that count.
-func counted(listeners []corefx.Listener) []metrics.Listener {
+func counted(listeners []*corefx.Listener) []metrics.Listener {
 	var all []metrics.Listener
 	for _, l := range listeners {
 		t, ok := l.Transport.(counting)
@@ -109,7 +125,7 @@ func counted(listeners []corefx.Listener) []metrics.Listener {
 }
 
 // bound lists the listeners that have an address.
-func bound(listeners []corefx.Listener) []console.Listener {
+func bound(listeners []*corefx.Listener) []console.Listener {
 	var all []console.Listener
 	for _, l := range listeners {
 		t, ok := l.Transport.(interface{ Addr() net.Addr })
@@ -117,7 +133,7 @@ func bound(listeners []corefx.Listener) []console.Listener {
 			continue
 		}
 		if addr := t.Addr(); addr != nil {
-			all = append(all, console.Listener{Name: l.Transport.Name(), URL: l.Scheme + "://" + addr.String(), Protocols: l.Mux.Names()})
+			all = append(all, console.Listener{Name: l.Transport.Name(), URL: l.Scheme + "://" + addr.String(), Protocols: l.Protocols()})
 		}
 	}
 	return all

@@ -13,7 +13,7 @@ import (
 func TestManage(t *testing.T) {
 	file := usersFile(t, users.User{Name: "root"}, users.User{Name: "ali", VHost: "a"}, users.User{Name: "ali", VHost: "b"}, users.User{Name: "tom"})
 	p := start(t, []string{
-		"--set", "vhosts=[{name: a}, {name: b}]", "--set", "auth.users.file=" + file, "--set", "admin.pprof=true",
+		"--set", "vhosts=[{name: a}, {name: b}]", "--set", "auth.users.file=" + file, "--set", "admin.pprof=true", "--set", "metrics.restricted=true",
 		"--set", "auth.tickets.key=a key for applications",
 		"--set", `auth.acl.rules=[{id: all, allow: [all], on: ["#"], users: [root, ali]}, {id: tom, allow: [read, write], on: ["#"]}]`,
 	})
@@ -36,7 +36,9 @@ func TestManage(t *testing.T) {
 		{"", "GET /debug/pprof/", "", 401, ""},
 		{"", "GET /debug/pprof/cmdline", "", 401, ""},
 		{"", "POST /tickets", ticket, 401, ""},
-		{"", "GET /metrics", "", 200, "wye_sessions"},
+		{"", "GET /metrics", "", 401, ""},
+		{"tom", "GET /metrics", "", 403, ""},
+		{"root", "GET /metrics", "", 200, "wye_sessions"},
 		{"tom", "GET /vhosts", "", 403, ""},
 		{"tom", "GET /debug/pprof/", "", 403, ""},
 		{"tom", "POST /tickets", ticket, 401, ""},

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/plugins/audit"
 	"github.com/wyemq/wye/plugins/users"
 )
 
@@ -29,18 +30,23 @@ func (p *program) user() error {
 	if len(p.args.operands) > 0 {
 		name = p.args.operands[0]
 	}
+	rec := audit.Record{User: name, VHost: p.args.vhost}
 	switch p.args.command {
 	case "user add":
-		return p.addUser(path, name)
+		rec.Event, err = "user_added", p.addUser(path, name)
 	case "user passwd":
-		return p.changePassword(path, name)
+		rec.Event, err = "user_password", p.changePassword(path, name)
 	case "user rm":
-		return p.removeUser(path, name)
+		rec.Event, err = "user_removed", p.removeUser(path, name)
 	case "user import":
-		return p.importUsers(path, name)
+		rec.Event, rec.User, rec.Detail, err = "users_imported", "", name, p.importUsers(path, name)
 	default:
 		return p.listUsers(path)
 	}
+	if err != nil {
+		return err
+	}
+	return auditUsers(config.Get[audit.Config](c, "audit"), rec)
 }
 
 // find returns where a user is in a list; -1: nowhere.
@@ -86,7 +92,7 @@ func (p *program) changePassword(path, name string) error {
 }
 
 func (p *program) removeUser(path, name string) error {
-	return p.change(path, name, "user %q removed; sessions that it has stay until they end\n", func(all []users.User, i int) ([]users.User, error) {
+	return p.change(path, name, "user %q removed; a broker that runs logs it out\n", func(all []users.User, i int) ([]users.User, error) {
 		return slices.Delete(all, i, i+1), nil
 	})
 }

@@ -42,11 +42,11 @@ func (a *attachment) push(m *Message, from *Session) {
 }
 
 func (a *attachment) offer(d Delivery) {
-	a.s.offered(a.s.out.Push(&a.s.b.policy, d, int64(d.size())))
+	a.s.offered(a.s.out.Push(a.s.b.policy.Load(), d, int64(d.size())))
 }
 
 // offer queues deliveries that stay together.
-func (s *Session) offer(ds []Delivery) { s.offered(s.out.PushTogether(&s.b.policy, ds)) }
+func (s *Session) offer(ds []Delivery) { s.offered(s.out.PushTogether(s.b.policy.Load(), ds)) }
 
 // offered looks at what the outbox did.
 func (s *Session) offered(dropped int, ok bool) {
@@ -99,7 +99,7 @@ func (a *attachment) take(ds []queue.Delivery) {
 		a.scratch = append(a.scratch, d)
 	}
 	s.mu.Unlock()
-	s.out.PushSure(&s.b.policy, a.scratch...)
+	s.out.PushSure(s.b.policy.Load(), a.scratch...)
 	clear(a.scratch)
 	s.writer.kick()
 }
@@ -137,7 +137,7 @@ func (a *attachment) drop() {
 	}
 	s.mu.Unlock()
 	id := a.sub.Load().ID
-	s.out.Remove(&s.b.policy, func(d *Delivery) bool {
+	s.out.Remove(s.b.policy.Load(), func(d *Delivery) bool {
 		return d.source == a || d.source == nil && a.entry != nil && d.Sub.ID == id
 	})
 }
@@ -211,7 +211,7 @@ func (s *Session) Settle(ctx context.Context, o Outcome, done func(error), tags 
 		return nil
 	}
 	p := &pending{done: done}
-	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	err = s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		s.commit(batch, true, s.b.eng.Commit, func(err error) {
 			claim.finish(err)
 			s.acks.finish(p, engineErr(err))

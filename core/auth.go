@@ -24,6 +24,9 @@ type Principal struct {
 	Claims *Claims
 	// Expires is when the credentials end, and the session with them; zero: never.
 	Expires time.Time
+
+	by     Authenticator // who has let the client in; nil: nobody was asked
+	source string        // of the credentials
 }
 
 // Authenticator decides who a client is. In configured order, the first that does not return
@@ -114,7 +117,7 @@ func (o Op) String() string {
 // Authorizer decides what a principal may do; all must agree. It runs for every publish and
 // subscribe, so it does no I/O. dest is a destination, or a filter for OpSubscribe; for a client id and the
 // name of a group it is what the operation says, escaped as [url.PathEscape] does. What a session made for
-// itself alone, as its temporary queues, is not asked for. The error wraps ErrDenied and names the rule.
+// itself alone, as its temporary queues, is not asked for. The error wraps ErrDenied and names the rule: see [Deny].
 type Authorizer interface {
 	Name() string
 	Authorize(ctx context.Context, p *Principal, op Op, dest string) error

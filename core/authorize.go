@@ -21,7 +21,7 @@ func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
 func (b *Broker) authorize(ctx context.Context, p *Principal, op Op, dest string) error {
 	for _, a := range b.o.Authorizers {
 		if err := a.Authorize(ctx, p, op, dest); err != nil {
-			return fmt.Errorf("%s %s: %w", op, dest, err)
+			return &refusedOp{op, dest, err}
 		}
 	}
 	return nil
@@ -29,7 +29,11 @@ func (b *Broker) authorize(ctx context.Context, p *Principal, op Op, dest string
 
 // denied ends the session for err, if that is what the operator wants, and returns it.
 func (s *Session) denied(err error) error {
-	if s.b.o.DisconnectDenied && errors.Is(err, ErrDenied) {
+	if !errors.Is(err, ErrDenied) {
+		return err
+	}
+	s.observedRefusal(EventRefused, "", err)
+	if s.b.options().DisconnectDenied {
 		s.end(err)
 	}
 	return err

@@ -28,6 +28,8 @@ type Options struct {
 	Authenticators []Authenticator
 	Authorizers    []Authorizer
 	Interceptors   []Interceptor
+	// Observers are told of logins and refusals.
+	Observers []Observer
 	// Credentials says where those of a client are looked for, in order: the first place that has some is the only one that
 	// counts. Nil: DefaultCredentials. Cookie is the name of the cookie that holds a token; empty: none is looked at.
 	Credentials []string
@@ -53,7 +55,7 @@ type Options struct {
 // Broker routes messages between sessions. All methods may be called concurrently. It has no
 // goroutine of its own while nothing happens.
 type Broker struct {
-	o        Options
+	o        Options                          // what holds as long as the broker: see options
 	eng      engine.Engine                    // Options.Engine, or that and one in memory
 	spread   func(*engine.Batch, func(error)) // eng.Commit for batches of one message
 	durable  bool
@@ -64,9 +66,12 @@ type Broker struct {
 	sessions atomic.Uint64 // there ever were
 	changes  atomic.Uint64 // of what authorizers answer
 	mind     mind
-	policy   outbox.Config[Delivery]
+	now      atomic.Pointer[Options]
+	policy   atomic.Pointer[outbox.Config[Delivery]]
 	chains   map[Op]chain
 	delayed  *delayed
+
+	revocations atomic.Uint64 // how often authenticators have changed their mind
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -89,49 +94,21 @@ func NewBroker(o Options) (*Broker, error) {
 	if o.Engine == nil {
 		return nil, errors.New("broker: no engine")
 	}
-	if o.Limits == (Limits{}) {
-		o.Limits = DefaultLimits()
-	}
-	if err := o.Limits.Validate(); err != nil {
-		return nil, fmt.Errorf("broker: %w", err)
+	if err := o.complete(); err != nil {
+		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	switch o.Anonymous {
-	case "":
-		o.Anonymous = AnonymousLoopback
-	case AnonymousAlways, AnonymousLoopback, AnonymousNever:
-	default:
-		return nil, fmt.Errorf("broker: anonymous must be loopback, false or true, is %q", string(o.Anonymous))
-	}
-	if o.Credentials == nil {
-		o.Credentials = DefaultCredentials()
-	}
-	if err := checkCredentials(o.Credentials); err != nil {
-		return nil, fmt.Errorf("broker: %w", err)
-	}
-	policy, _ := outbox.ParsePolicy(o.Limits.OutboxOverflow)
 	b := &Broker{
 		o: o, log: o.Log, started: time.Now(),
 		vhosts: make(map[string]*vhost), online: make(map[clientKey]*Session),
-		policy: outbox.Config[Delivery]{
-			Items: o.Limits.OutboxMessages, Bytes: o.Limits.OutboxBytes, Policy: policy,
-			Size: func(d *Delivery) int64 { return int64(d.size()) },
-			Key:  func(d *Delivery) any { return conflateKey{d.Sub, d.Destination} },
-		},
 		chains: makeChains(o.Interceptors), mind: newMind(&o),
 	}
+	b.use(&o)
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	for _, a := range o.Authorizers {
-		if c, ok := a.(Changer); ok {
-			c.OnChange(func() {
-				b.changes.Add(1) // first: a subscription that is beginning is looked at again
-				b.background(func() { b.Reauthorize(b.ctx) })
-			})
-		}
-	}
+	b.watch()
 	b.eng, b.spread = o.Engine, o.Engine.Commit
 	if b.durable = o.Engine.Caps().Durable; b.durable {
 		both := tandem.New(o.Engine, memory.New())
@@ -158,8 +135,8 @@ type conflateKey struct {
 	destination string
 }
 
-// Limits returns the limits the broker was made with.
-func (b *Broker) Limits() Limits { return b.o.Limits }
+// Limits returns the limits that hold now.
+func (b *Broker) Limits() Limits { return b.options().Limits }
 
 // Version returns the version that protocols tell their clients.
 func (b *Broker) Version() string { return b.o.Version }

@@ -18,7 +18,9 @@ const takeoverWait = 5 * time.Second
 // ends the session: takeover, slow consumer, administrator, failed delivery. A session with the
 // same client id is closed with ErrTakenOver first, and waited for, bounded. The error wraps
 // ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
-func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Session, error) {
+func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *Session, err error) {
+	defer func() { b.observedLogin(&l, s, err) }()
+	revocations := b.revocations.Load()
 	p, v, err := b.authenticate(ctx, &l)
 	if err != nil {
 		return nil, err
@@ -30,8 +32,8 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if !utf8.ValidString(p.ClientID) {
 		return nil, fmt.Errorf("client id is not UTF-8: %w", ErrInvalid)
 	}
-	s := &Session{
-		b: b, v: v, conn: l.Conn, principal: p, deliver: deliver,
+	s = &Session{
+		b: b, v: v, conn: l.Conn, protocol: l.Protocol, principal: p, deliver: deliver,
 		counters: v.stats.protocol(l.Protocol),
 		subs:     make(map[string]*attachment), held: make(map[uint64]held),
 		gone: make(chan struct{}),
@@ -66,6 +68,10 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		return nil, err
 	}
 	s.expire()
+	if b.revocations.Load() != revocations { // who looked for sessions to end may not have seen this one
+		_ = s.Close()
+		return nil, fmt.Errorf("users have changed meanwhile, log in again: %w", ErrUnavailable)
+	}
 	return s, nil
 }
 
@@ -92,11 +98,11 @@ func (b *Broker) identify(ctx context.Context, l *Login) (Principal, error) {
 		return p, err
 	}
 	switch {
-	case b.o.Anonymous == AnonymousAlways:
+	case b.options().Anonymous == AnonymousAlways:
 		return Principal{}, nil
-	case b.o.Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
+	case b.options().Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
 		return Principal{}, nil
-	case b.o.Anonymous == AnonymousLoopback:
+	case b.options().Anonymous == AnonymousLoopback:
 		return Principal{}, fmt.Errorf("anonymous clients are served on loopback addresses only (auth.anonymous): %w", ErrLogin)
 	default:
 		return Principal{}, fmt.Errorf("anonymous clients are not served (auth.anonymous): %w", ErrLogin)
@@ -108,6 +114,7 @@ func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
 	for _, a := range b.o.Authenticators {
 		p, err := a.Authenticate(ctx, l)
 		if err == nil {
+			p.by, p.source = a, l.Source
 			b.log.Debug("login", "user", p.Name, "client", l.ClientID, "authenticator", a.Name(), "credentials", l.Source)
 			return p, nil
 		}
@@ -128,8 +135,8 @@ func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
 // refusal is all that a client is told of why its credentials are not accepted, so that nobody finds out which names
 // there are.
 type refusal struct {
-	source string
-	err    error
+	source, authenticator string
+	err                   error
 }
 
 func (r *refusal) Error() string {
@@ -148,7 +155,7 @@ func (r *refusal) Unwrap() error { return r.err }
 func (b *Broker) refuse(l *Login, authenticator string, err error) error {
 	b.log.Info("login refused", "user", l.User, "client", l.ClientID, "remote", remoteOf(l.Conn),
 		"authenticator", authenticator, "credentials", l.Source, "error", err)
-	return &refusal{l.Source, err}
+	return &refusal{l.Source, authenticator, err}
 }
 
 // register makes s the session of its client id, after the one before it has gone.
@@ -219,7 +226,7 @@ func (b *Broker) offline(s *Session) {
 // claimState finds what an earlier session left, or begins anew. What another user has left is neither taken nor
 // thrown away; that of a client without a name is nobody's, and goes.
 func (s *Session) claimState(l *Login) error {
-	expiry := min(l.Expiry, s.b.o.Limits.SessionExpiry)
+	expiry := min(l.Expiry, s.b.options().Limits.SessionExpiry)
 	s.v.mu.Lock()
 	old := s.v.kept[s.principal.ClientID]
 	if old != nil && old.user != "" && old.user != s.principal.Name {

@@ -119,7 +119,12 @@ func (b *Broker) configureVHosts() error {
 			b.hosts[canonicalHost(h)] = v
 		}
 	}
-	for listener, e := range b.o.Entrances {
+	return b.checkEntrances(b.o.Entrances)
+}
+
+// checkEntrances wants listeners to lead to virtual hosts that are there.
+func (b *Broker) checkEntrances(entrances map[string]Entrance) error {
+	for listener, e := range entrances {
 		for _, name := range append(slices.Clone(e.Served), e.vhost()) {
 			if b.served[name] == nil {
 				return fmt.Errorf("listener %s: virtual host %q is not configured", listener, name)
@@ -170,7 +175,7 @@ func (b *Broker) find(l *Login) place {
 	if l.Conn != nil && l.Conn.Info() != nil {
 		info = l.Conn.Info()
 	}
-	e := b.o.Entrances[info.Listener]
+	e := b.options().Entrances[info.Listener]
 	p := b.named(l, info, &e)
 	if p.v != nil && !e.serves(p.v.name) {
 		p.v = nil
@@ -297,7 +302,7 @@ func (b *Broker) entrance(l *Login) Entrance {
 	if l.Conn == nil || l.Conn.Info() == nil {
 		return Entrance{}
 	}
-	return b.o.Entrances[l.Conn.Info().Listener]
+	return b.options().Entrances[l.Conn.Info().Listener]
 }
 
 // admits reports whether pages of the origin that l comes from may log in.

@@ -113,26 +113,42 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 		return s.answer(ctx, done, Published{Matched: r.direct(m, s)}, nil)
 	}
 	s.wake() // there may be too many under way
-	batch := &engine.Batch{Ops: r.ops(s.b, s.v, m, nil), Relaxed: !m.Persistent}
-	p := &pending{published: done}
-	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes
-	err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
-		p.result.Matched = len(queues) + r.direct(m, s)
-		s.commit(batch, r.stored, s.b.spread, func(err error) {
-			stored()
-			if err != nil {
-				for _, bq := range queues {
-					bq.q.Unreserve(bytes)
-				}
-			}
-			s.acks.finish(p, engineErr(err))
-		})
+	p := &publication{pending: pending{published: done}, s: s, bytes: r.bytes, stored: stored}
+	p.queues = append(p.queue[:0], r.queues...)
+	p.batch = engine.Batch{Ops: r.ops(s.b, s.v, m, p.ops[:0], p.logs[:0]), Relaxed: !m.Persistent}
+	err := s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, &p.pending, func() {
+		p.result.Matched = len(p.queues) + r.direct(m, s)
+		s.commit(&p.batch, r.stored, s.b.spread, p.committed)
 	})
 	if err != nil {
 		stored()
 		r.unreserve()
 	}
 	return err
+}
+
+// publication is a publish on its way through the engine: one piece of memory if it goes to one queue.
+type publication struct {
+	pending
+	s      *Session
+	batch  engine.Batch
+	ops    [1]engine.Op
+	logs   [1]engine.LogID
+	queues []*boundQueue
+	queue  [1]*boundQueue
+	bytes  int // reserved in each of them
+	stored func()
+}
+
+// committed is called when the engine has done its work.
+func (p *publication) committed(err error) {
+	p.stored()
+	if err != nil {
+		for _, bq := range p.queues {
+			bq.q.Unreserve(p.bytes)
+		}
+	}
+	p.s.acks.finish(&p.pending, engineErr(err))
 }
 
 // answer calls done with an outcome that is known, in its turn.
@@ -151,7 +167,7 @@ func (s *Session) answer(ctx context.Context, done func(Published, error), resul
 }
 
 func (s *Session) answerLater(ctx context.Context, p *pending) error {
-	if err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {}); err != nil {
+	if err := s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {}); err != nil {
 		return err
 	}
 	s.writer.kick()
@@ -165,7 +181,7 @@ func (s *Session) publishLater(ctx context.Context, m *Message, done func(Publis
 		return err
 	}
 	p := &pending{published: done, result: Published{Matched: 1}}
-	return s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	return s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		s.commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: !m.Persistent}, true, s.b.eng.Commit, func(err error) {
 			s.acks.finish(p, engineErr(err))
 		})
@@ -200,7 +216,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	}
 	c.ops = settled.ops(c.ops)
 	p := &pending{done: done}
-	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	err = s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		for i := range c.routes {
 			c.routes[i].direct(c.sends[i], s)
 		}
@@ -269,7 +285,7 @@ func (c *commit) send(ctx context.Context, m *Message) error {
 		return err
 	}
 	c.sends, c.routes = append(c.sends, m), append(c.routes, r)
-	c.ops = r.ops(c.s.b, c.s.v, m, c.ops)
+	c.ops = r.ops(c.s.b, c.s.v, m, c.ops, nil)
 	return nil
 }
 

@@ -47,10 +47,13 @@ func (s *Session) Refresh(ctx context.Context, l Login) error {
 		_, err = s.b.enter(ctx, &l, place{s.v, s.v.name, FromRefresh}, &p)
 	}
 	if err != nil {
+		l.User = old.Name // whose it is to be
+		s.b.observedLogin(&l, s, err)
 		return fmt.Errorf("refresh: %w: %w", ErrDenied, err)
 	}
 	p.ClientID, p.VHost, p.Remote = old.ClientID, old.VHost, old.Remote
 	s.who.Store(&p)
+	s.observed(&Event{Kind: EventRefreshed})
 	s.expire()
 	s.recheck(ctx)
 	return nil
@@ -160,6 +163,7 @@ func (s *Session) recheck(ctx context.Context) {
 			continue
 		}
 		s.b.log.Info("subscription ended", "client", s.ID(), "subscription", sub.Filter, "reason", ReasonID(err), "error", err)
+		s.observedRefusal(EventRevoked, sub.Filter, err)
 		s.tell(RevokedTopic, map[string]any{"subscription": sub.Filter})
 	}
 }

@@ -151,8 +151,8 @@ func (r *routing) overlapping(m *Message, from *Session) {
 	r.multiple, r.together = r.multiple[:0], r.together[:0]
 }
 
-// ops returns what the engine has to do for m.
-func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op) []engine.Op {
+// ops appends what the engine has to do for m to ops, and the ids of its logs to logs, which then belong to the engine.
+func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op, logs []engine.LogID) []engine.Op {
 	if len(r.queues) == 0 && !m.Retain {
 		return ops
 	}
@@ -162,9 +162,8 @@ func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op) []engine
 	}
 	em := b.record(m, r.stored)
 	if len(r.queues) > 0 {
-		logs := make([]engine.LogID, len(r.queues))
-		for i, bq := range r.queues {
-			logs[i] = bq.id
+		for _, bq := range r.queues {
+			logs = append(logs, bq.id)
 		}
 		ops = append(ops, engine.Op{Kind: engine.Append, Logs: logs, Msg: em})
 	}
@@ -205,7 +204,7 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 		r.unreserve()
 	}
 	r.direct(m, nil)
-	batch := &engine.Batch{Ops: r.ops(b, v, m, extra), Relaxed: !m.Persistent && len(extra) == 0}
+	batch := &engine.Batch{Ops: r.ops(b, v, m, extra, nil), Relaxed: !m.Persistent && len(extra) == 0}
 	if len(batch.Ops) == 0 {
 		stored()
 		if done != nil {

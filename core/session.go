@@ -23,6 +23,7 @@ type Session struct {
 	v         *vhost
 	st        *state
 	conn      Conn
+	protocol  string
 	principal Principal                 // as it was at the login: name, client id and virtual host stay
 	who       atomic.Pointer[Principal] // as it is now
 	deliver   DeliverFunc
@@ -90,7 +91,7 @@ func (s *Session) Temp(name string) string {
 
 // SetExpiry changes how long the session outlives its connection (MQTT 5, DISCONNECT).
 func (s *Session) SetExpiry(d time.Duration) {
-	s.st.setExpiry(min(max(d, 0), s.b.o.Limits.SessionExpiry))
+	s.st.setExpiry(min(max(d, 0), s.b.options().Limits.SessionExpiry))
 }
 
 // DropWill forgets the will: the client says goodbye.
@@ -142,6 +143,7 @@ func (s *Session) Close() error {
 		s.b.offline(s)
 		s.counters.sessions.Add(-1)
 		s.v.stats.disconnected(ReasonID(err))
+		s.observed(&Event{Kind: EventLogout, Err: err})
 		s.disconnected(err)
 		close(s.gone)
 	})

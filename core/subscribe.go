@@ -184,8 +184,8 @@ func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
 	defer s.mu.Unlock()
 	old := s.subs[sub.ID]
 	switch {
-	case old == nil && len(s.subs) >= s.b.o.Limits.Subscriptions:
-		return nil, fmt.Errorf("%d subscriptions are the most one session may have: %w", s.b.o.Limits.Subscriptions, ErrLimit)
+	case old == nil && len(s.subs) >= s.b.options().Limits.Subscriptions:
+		return nil, fmt.Errorf("%d subscriptions are the most one session may have: %w", s.b.options().Limits.Subscriptions, ErrLimit)
 	case old != nil && (!old.sub.Load().sameSource(sub)):
 		return nil, fmt.Errorf("subscription id %q is taken: %w", sub.ID, ErrInUse)
 	default:
@@ -230,7 +230,7 @@ func (a *attachment) join(bq *boundQueue, old *attachment) error {
 	}
 	credit := sub.Credit
 	if credit <= 0 {
-		credit = a.s.b.o.Limits.Credit
+		credit = a.s.b.options().Limits.Credit
 	}
 	if sub.Ack == AckAuto {
 		credit = max(credit, autoCredit)
@@ -316,6 +316,9 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 // whose session is kept; ErrNotFound when there is none, ErrDenied for who may not read the filter or delete the group.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	if err := s.mayDelete(ctx, group, filter); err != nil {
+		if errors.Is(err, ErrDenied) {
+			s.observedRefusal(EventRefused, filter, err)
+		}
 		return err
 	}
 	bq := s.v.find(s.v.groupLog(group, filter))

@@ -76,20 +76,17 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	if spec.owner != "" && v.temps[spec.owner] == nil {
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
-	if most := cmp.Or(v.settings.MaxQueues, v.b.o.Limits.Queues); len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
+	if most := cmp.Or(v.settings.MaxQueues, v.b.options().Limits.Queues); len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
 		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues, vhosts.max_queues): %w", spec.name(), most, ErrLimit)
 	}
 	bq = &boundQueue{
 		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,
 	}
 	cfg := v.config(&spec)
-	bq.q, err = queue.Open(ctx, v.b.eng, id, queue.Config{
-		MaxDeliveries: cfg.MaxDeliveries, Backoff: cfg.Backoff, MaxBackoff: cfg.MaxBackoff, TTL: cfg.TTL,
-		MaxLength: cfg.MaxLength, MaxBytes: cfg.MaxBytes, Overflow: cfg.Overflow, Priorities: cfg.Priorities,
-		ExpiresIdle: cfg.ExpiresIdle, AutoDelete: cfg.AutoDelete, ExpiredToDLQ: cfg.ExpiredToDLQ,
-	}, queue.Hooks{
+	bq.cfg.Store(&cfg)
+	bq.q, err = queue.Open(ctx, v.b.eng, id, cfg.queue(), queue.Hooks{
 		Dead: func(r engine.Record, attempts int, reason string) []engine.Op {
-			return v.deadLetter(bq, cfg, r, attempts, reason)
+			return v.deadLetter(bq, *bq.cfg.Load(), r, attempts, reason)
 		},
 		Undo:    v.unreserve,
 		Load:    v.b.loaded,
@@ -221,8 +218,9 @@ func (v *vhost) count() (kept int, queues []QueueStats) {
 // what the client declares where the policy says nothing.
 func (v *vhost) policy(dest string, declared *QueueConfig) QueueConfig {
 	_, name, _ := strings.Cut(dest, "/")
-	for i := range v.b.o.Queues {
-		p := &v.b.o.Queues[i]
+	policies := v.b.options().Queues
+	for i := range policies {
+		p := &policies[i]
 		if destination.Match("topic/"+p.Match, "topic/"+name) {
 			return p.Config
 		}

@@ -83,9 +83,9 @@ func (w *writer) work() {
 	}
 	s := w.s
 	s.acks.fire()
-	if batch := s.out.Take(&s.b.policy); batch != nil {
+	if batch := s.out.Take(s.b.policy.Load()); batch != nil {
 		s.write(batch.Items())
-		s.b.policy.Free(batch)
+		s.b.policy.Load().Free(batch)
 	}
 }
 

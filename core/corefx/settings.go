@@ -3,6 +3,7 @@ package corefx
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -45,8 +46,8 @@ type AuthSettings struct {
 	OnDenied string `koanf:"on_denied" enum:"refuse,disconnect"`
 	// Authenticators and Authorizers are the order in which those compiled in are asked. Empty: that of [Defaults], and what
 	// it does not name at the end, if that is one.
-	Authenticators []string `koanf:"authenticators"`
-	Authorizers    []string `koanf:"authorizers"`
+	Authenticators []string `koanf:"authenticators" restart:"true"`
+	Authorizers    []string `koanf:"authorizers" restart:"true"`
 	// Credentials are the places where those of a client are looked for, in order, and Cookie the name of one of them: see
 	// core.Options.
 	Credentials []string `koanf:"credentials" enum:"connect,ticket,authorization,subprotocol,cookie"`
@@ -56,7 +57,13 @@ type AuthSettings struct {
 // LogSettings is the section "log".
 type LogSettings struct {
 	Level  string `koanf:"level" enum:"debug,info,warn,error"`
-	Format string `koanf:"format" enum:"text,json"`
+	Format string `koanf:"format" enum:"text,json" restart:"true"`
+}
+
+func (s LogSettings) level() slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.Level)) // one of those that the tag permits
+	return level
 }
 
 // checkShutdown refuses what leaves no time.

@@ -81,30 +81,51 @@ func restEnds(t testing.TB, s Suite) {
 	if !s.Rests {
 		t.Skip("its connections do not rest")
 	}
-	for _, way := range []struct {
-		name  string
-		first func(core.Conn)
-		end   func(*server, Client, core.Conn)
-		want  error
-	}{
-		{"the peer leaves", nothing, func(_ *server, c Client, _ core.Conn) { _ = c.Close() }, nil},
-		{"Close", nothing, func(_ *server, _ Client, conn core.Conn) { conn.Close(core.ErrTakenOver) }, core.ErrTakenOver},
-		{"a deadline", func(c core.Conn) { _ = c.SetReadDeadline(time.Now().Add(3 * time.Second)) }, func(*server, Client, core.Conn) {}, os.ErrDeadlineExceeded},
-		{"a deadline set at rest", nothing, func(_ *server, _ Client, conn core.Conn) { _ = conn.SetReadDeadline(time.Now()) }, os.ErrDeadlineExceeded},
-		{"shutdown", nothing, func(srv *server, _ Client, _ core.Conn) { srv.stop() }, core.ErrShutdown},
-	} {
+	ways := []*restEnd{
+		{name: "the peer leaves", end: func(w *restEnd) { _ = w.client.Close() }},
+		{name: "Close", end: func(w *restEnd) { w.conn.Close(core.ErrTakenOver) }, want: core.ErrTakenOver},
+		{name: "a deadline", first: soon, end: func(*restEnd) {}, want: os.ErrDeadlineExceeded},
+		{name: "a deadline set at rest", end: func(w *restEnd) { _ = w.conn.SetReadDeadline(time.Now()) }, want: os.ErrDeadlineExceeded},
+		{name: "shutdown", end: func(w *restEnd) { w.srv.stop() }, want: core.ErrShutdown},
+	}
+	for _, w := range ways {
 		rested, ended := make(chan core.Conn, 1), make(chan error, 1)
-		srv := serve(t, s, DefaultLimits(), sleepy(rested, ended, way.first))
-		c := srv.dial()
-		conn := await(t, rested, "the rest of a silent connection")
-		way.end(srv, c, conn)
-		err := await(t, ended, "the end by "+way.name)
-		if !errors.Is(err, way.want) {
-			t.Errorf("%s: reads ended with %v, want %v", way.name, err, way.want)
+		if w.first == nil {
+			w.first = nothing
 		}
-		if _, err := endOf(t, c); errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("%s: the client's reads ended with %v", way.name, err)
+		w.rested, w.ended = rested, ended
+		w.srv = serve(t, s, DefaultLimits(), sleepy(rested, ended, w.first))
+		w.client = w.srv.dial()
+	}
+	for _, w := range ways {
+		w.conn = await(t, w.rested, "the rest of a silent connection")
+	}
+	for _, w := range ways {
+		w.end(w)
+	}
+	for _, w := range ways {
+		if err := await(t, w.ended, "the end by "+w.name); !errors.Is(err, w.want) {
+			t.Errorf("%s: reads ended with %v, want %v", w.name, err, w.want)
 		}
-		srv.end()
+		if _, err := endOf(t, w.client); errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: the client's reads ended with %v", w.name, err)
+		}
 	}
 }
+
+// restEnd is a way in which a rest ends.
+type restEnd struct {
+	name  string
+	first func(core.Conn)
+	end   func(*restEnd)
+	want  error
+
+	srv    *server
+	client Client
+	conn   core.Conn
+	rested <-chan core.Conn
+	ended  <-chan error
+}
+
+// soon is a deadline that finds the connection at rest.
+func soon(c core.Conn) { _ = c.SetReadDeadline(time.Now().Add(4 * time.Second)) }

@@ -416,16 +416,25 @@ func TestFile(t *testing.T) {
 	decide("second")
 	for _, bad := range []string{"rules: [{id: x}]", "rulez: []", "rules: [", "rules: [{allow: [all], on: [\"#\"], who: me}]"} {
 		write(bad)
-		if err := a.Reload(); err == nil {
+		if err := reload(a, cfg); err == nil {
 			t.Errorf("%s: no error", bad)
 		}
 		decide("second")
 	}
 	write("")
-	if err := a.Reload(); err != nil {
+	if err := reload(a, cfg); err != nil {
 		t.Error(err)
 	}
 	decide(acl.RuleDefault)
+}
+
+// reload reads the rules again.
+func reload(a *acl.ACL, cfg acl.Config) error {
+	c, err := a.Prepare(cfg)
+	if err == nil {
+		c.Apply()
+	}
+	return err
 }
 
 // TestRefusal names the rule, and not more often than somebody can read.

@@ -18,7 +18,11 @@ const strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; f
 
 // guard is around all that is served: headers, host, route, method, the page that asks, and a panic costs one answer.
 func (s *Server) guard(t *table) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		w := &answer{ResponseWriter: out, status: http.StatusOK}
+		if s.told != nil {
+			defer func() { s.told(r, w.status) }()
+		}
 		defer s.rescue(w, r)
 		h := w.Header()
 		h.Set("Content-Security-Policy", strictPolicy)
@@ -53,6 +57,22 @@ func (s *Server) guard(t *table) http.Handler {
 		route.Handler.ServeHTTP(w, r)
 	})
 }
+
+// answer remembers the status that was sent.
+type answer struct {
+	http.ResponseWriter
+
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // permits asks whether r may do what it takes to manage, and answers when it may not.
 func (s *Server) permits(w http.ResponseWriter, r *http.Request, route *Route) bool {

@@ -29,6 +29,7 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	handler http.Handler
+	told    func(r *http.Request, status int) // may be nil
 	ask     func(r *http.Request, what string) error
 	foreign *http.CrossOriginProtection // a browser sends its user's credentials, and comes from his address, whatever page asks
 
@@ -60,6 +61,9 @@ func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Ser
 // core.ErrLogin says that credentials may help. It is called before Run; without it there is nobody to be asked, and nobody is
 // kept out.
 func (s *Server) Ask(gate func(r *http.Request, what string) error) { s.ask = gate }
+
+// Tell makes fn be told of every request that was answered, from the goroutine that has. It is called before Run.
+func (s *Server) Tell(fn func(r *http.Request, status int)) { s.told = fn }
 
 // Handler returns what the server serves, for an application with a server of its own.
 func (s *Server) Handler() http.Handler { return s.handler }

@@ -29,6 +29,15 @@ func (g *Gate) Ask(r *http.Request, what string) (user string, err error) {
 	return v.Name(), nil
 }
 
+// Name returns the user who sends r; empty: nobody in particular.
+func (g *Gate) Name(r *http.Request) (string, error) {
+	v, err := g.visit(r, "")
+	if err != nil {
+		return "", err
+	}
+	return v.Name(), nil
+}
+
 // unknown tells who has shown no credentials that some may help.
 func unknown(v *core.Visitor, err error) error {
 	if v.Name() == "" {

@@ -23,6 +23,7 @@ type Collector struct {
 	sessions, kept, subscriptions, retained          metric
 	received, delivered, receivedBody, deliveredBody metric
 	dropped, disconnects                             metric
+	auditWritten, auditLost                          metric
 
 	queues, ready, unacked                               metric
 	queueReady, queueUnacked, queueConsumers, queueBytes metric
@@ -65,6 +66,11 @@ func NewCollector(cfg Config, source Source) *Collector {
 	c.dropped = counter("messages_dropped_total", "Messages dropped, by reason id.", "vhost", "reason")
 	c.disconnects = counter("disconnects_total", "Sessions ended, by reason id.", "vhost", "reason")
 
+	if source.Audit != nil {
+		c.auditWritten = counter("audit_lines_total", "Lines written to the audit log.")
+		c.auditLost = counter("audit_lost_total", "Lines of the audit log that were lost, because they could not be written.")
+	}
+
 	c.store = gauge("store_bytes", "Bytes that the engine has on disk.")
 	c.storeFree = gauge("store_free_bytes", "Bytes that are left for it there.")
 
@@ -97,6 +103,11 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	o := output(out)
 	if c.source.Listeners != nil {
 		c.collectListeners(o, c.source.Listeners())
+	}
+	if c.source.Audit != nil {
+		written, lost := c.source.Audit()
+		o.put(c.auditWritten, float64(written))
+		o.put(c.auditLost, float64(lost))
 	}
 	s := c.source.Broker()
 	c.collectBroker(o, &s)

@@ -15,6 +15,8 @@ type Source struct {
 	// Protocols are the names of those served. They have series from the start, so that the first
 	// message is seen as an increase.
 	Protocols []string
+	// Audit tells how many lines of the audit log were written, and how many were lost; nil: there is none.
+	Audit func() (written, lost uint64)
 	// Version is that of the program.
 	Version string
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -30,7 +31,7 @@ const maxSession = 365 * 24 * time.Hour
 
 // Office gives tickets, and takes them.
 type Office struct {
-	cfg    Config
+	cfg    atomic.Pointer[Config]
 	log    *slog.Logger
 	permit func(*http.Request) error // may be nil
 
@@ -58,14 +59,21 @@ func New(cfg Config, log *slog.Logger) (*Office, error) {
 	if err := cfg.Validate("auth.tickets"); err != nil {
 		return nil, err
 	}
-	return &Office{cfg: cfg, log: log, open: make(map[[sha256.Size]byte]*ticket)}, nil
+	o := &Office{log: log, open: make(map[[sha256.Size]byte]*ticket)}
+	o.cfg.Store(&cfg)
+	return o, nil
+}
+
+// Prepare makes the Office reloadable. Tickets that were given stay good, unless there is no key any more.
+func (o *Office) Prepare(next Config) (core.Change, error) {
+	return core.Change{Apply: func() { o.cfg.Store(&next) }}, nil
 }
 
 // Name returns "tickets".
 func (*Office) Name() string { return "tickets" }
 
 // Enabled reports whether there is a key.
-func (o *Office) Enabled() bool { return o.cfg.Key != "" }
+func (o *Office) Enabled() bool { return o.cfg.Load().Key != "" }
 
 // Permit lets those have tickets as well whom fn lets. It is called before anything is served.
 func (o *Office) Permit(fn func(r *http.Request) error) { o.permit = fn }
@@ -117,7 +125,7 @@ func (o *Office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name, ok := o.issue(&in, ttl)
 	if !ok {
-		fail(http.StatusServiceUnavailable, fmt.Sprintf("there are %d tickets that nobody has used", o.cfg.Max))
+		fail(http.StatusServiceUnavailable, fmt.Sprintf("there are %d tickets that nobody has used", o.cfg.Load().Max))
 		return
 	}
 	o.log.Info("ticket made", "user", in.User, "remote", r.RemoteAddr, "ttl", ttl)
@@ -128,7 +136,7 @@ func (o *Office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // knows reports whether r shows the key.
 func (o *Office) knows(r *http.Request) bool {
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	given, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(o.cfg.Key))
+	given, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(o.cfg.Load().Key))
 	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(given[:], want[:]) == 1
 }
 
@@ -137,14 +145,14 @@ func (o *Office) check(in *order) (time.Duration, string) {
 	switch {
 	case in.User == "":
 		return 0, "user: must not be empty"
-	case in.TTL < 0 || in.TTL > o.cfg.TTL.Seconds():
-		return 0, fmt.Sprintf("ttl: must be between 0 and %v seconds", o.cfg.TTL.Seconds())
+	case in.TTL < 0 || in.TTL > o.cfg.Load().TTL.Seconds():
+		return 0, fmt.Sprintf("ttl: must be between 0 and %v seconds", o.cfg.Load().TTL.Seconds())
 	case in.Session < 0 || in.Session > maxSession.Seconds():
 		return 0, fmt.Sprintf("session: must be between 0 and %v seconds", maxSession.Seconds())
 	case in.TTL > 0:
 		return time.Duration(in.TTL * float64(time.Second)), ""
 	default:
-		return o.cfg.TTL, ""
+		return o.cfg.Load().TTL, ""
 	}
 }
 
@@ -160,7 +168,7 @@ func (o *Office) issue(in *order, ttl time.Duration) (string, bool) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.open) >= min(o.many, o.cfg.Max) {
+	if len(o.open) >= min(o.many, o.cfg.Load().Max) {
 		for key, old := range o.open {
 			if now.After(old.until) {
 				delete(o.open, key)
@@ -168,7 +176,7 @@ func (o *Office) issue(in *order, ttl time.Duration) (string, bool) {
 		}
 		o.many = max(minMany, 2*len(o.open))
 	}
-	if len(o.open) >= o.cfg.Max {
+	if len(o.open) >= o.cfg.Load().Max {
 		return "", false
 	}
 	name := rand.Text()

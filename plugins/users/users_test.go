@@ -203,7 +203,11 @@ func TestReload(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return a.Reload()
+		c, err := a.Prepare(users.Config{File: path, Remember: time.Minute})
+		if err == nil {
+			c.Apply()
+		}
+		return err
 	}
 	if got := try(a, "ali", "old"); got != "ali []" {
 		t.Error(got)

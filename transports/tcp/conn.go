@@ -38,7 +38,7 @@ func (c *conn) Serve(ctx context.Context) error {
 		}
 	}
 	if s, ok := c.nc.(*tls.Conn); ok {
-		hctx, cancel := context.WithTimeout(ctx, c.hub.Limits.LoginTimeout)
+		hctx, cancel := context.WithTimeout(ctx, c.hub.Settings().LoginTimeout)
 		err := s.HandshakeContext(hctx)
 		cancel()
 		switch {

@@ -34,6 +34,18 @@ func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
 	return t, nil
 }
 
+// Prepare makes the Transport reloadable: everything but the address may change, with the connections staying.
+func (t *Transport) Prepare(next Config) (core.Change, error) {
+	use, err := t.Door.Prepare(next.Listen)
+	if err != nil {
+		return core.Change{}, err
+	}
+	return core.Change{Apply: func() {
+		use()
+		t.hub.Change(next.Limits, 0)
+	}}, nil
+}
+
 // Stats returns what the listener has counted. It may be called at any time.
 func (t *Transport) Stats() Stats { return t.hub.Stats() }
 

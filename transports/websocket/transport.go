@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/transports/internal/wire"
@@ -17,11 +18,16 @@ import (
 type Transport struct {
 	*wire.Door
 
+	log  *slog.Logger
+	hub  wire.Hub
+	ours func(origin string) bool // may be nil
+	now  atomic.Pointer[settings]
+}
+
+// settings are what may change while connections are served.
+type settings struct {
 	cfg     Config
-	log     *slog.Logger
-	hub     wire.Hub
 	origins origins
-	proxies wire.Networks
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -35,9 +41,9 @@ func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
 }
 
 func newTransport(name string, cfg Config, log *slog.Logger) *Transport {
-	t := &Transport{cfg: cfg, log: log.With("listener", name), origins: newOrigins(cfg)}
+	t := &Transport{log: log.With("listener", name)}
+	t.now.Store(&settings{cfg, newOrigins(cfg)})
 	t.Door = wire.NewDoor(name, cfg.Listen, schemes(), t.log, "http/1.1")
-	t.proxies, _ = wire.ParseNetworks(cfg.TrustedProxies) // validated
 	t.hub.Limits, t.hub.Log, t.hub.PingEvery, t.hub.Ping = cfg.Limits, t.log, cfg.PingInterval, []byte{final | opPing, 0}
 	return t
 }
@@ -47,7 +53,20 @@ func (t *Transport) Stats() Stats { return t.hub.Stats() }
 
 // AllowOrigins lets pages connect whose origin ours says yes to, beside those of the configuration: those
 // that the same program serves on another port. Call it before Serve.
-func (t *Transport) AllowOrigins(ours func(origin string) bool) { t.origins.ours = ours }
+func (t *Transport) AllowOrigins(ours func(origin string) bool) { t.ours = ours }
+
+// Prepare makes the Transport reloadable: everything but the address may change, with the connections staying.
+func (t *Transport) Prepare(next Config) (core.Change, error) {
+	use, err := t.Door.Prepare(next.Listen)
+	if err != nil {
+		return core.Change{}, err
+	}
+	return core.Change{Apply: func() {
+		use()
+		t.now.Store(&settings{next, newOrigins(next)})
+		t.hub.Change(next.Limits, next.PingInterval)
+	}}, nil
+}
 
 // Serve implements core.Transport. It is called once.
 func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
@@ -65,11 +84,12 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 	defer cancel()
 	t.hub.Start(ctx)
 	waiting := newWaiting(t)
+	limits := t.hub.Settings() // what they are later, waiting and the hub look after
 	srv := &http.Server{
 		Handler:           newUpgrade(t, h),
-		ReadHeaderTimeout: t.cfg.Limits.LoginTimeout,
-		IdleTimeout:       t.cfg.Limits.LoginTimeout,
-		WriteTimeout:      t.cfg.Limits.LoginTimeout + t.cfg.Limits.WriteTimeout,
+		ReadHeaderTimeout: limits.LoginTimeout,
+		IdleTimeout:       limits.LoginTimeout,
+		WriteTimeout:      limits.LoginTimeout + limits.WriteTimeout,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(t.log.Handler(), slog.LevelDebug),
 		ConnState:         waiting.state,

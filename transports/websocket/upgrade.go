@@ -19,10 +19,9 @@ import (
 
 // upgrade turns HTTP requests into connections, or says why not.
 type upgrade struct {
-	t     *Transport
-	h     core.Handler
-	known string
-	up    websocket.Upgrader
+	t  *Transport
+	h  core.Handler
+	up websocket.Upgrader
 }
 
 var _ http.Handler = (*upgrade)(nil)
@@ -31,14 +30,16 @@ var _ http.Handler = (*upgrade)(nil)
 const gorillaBuffer = 257
 
 func newUpgrade(t *Transport, h core.Handler) *upgrade {
-	return &upgrade{t: t, h: h, known: strings.Join(h.Subprotocols(), ", "), up: websocket.Upgrader{
-		WriteBufferSize:   gorillaBuffer,
-		WriteBufferPool:   &sync.Pool{},                             // never asked: gorilla writes no messages
-		CheckOrigin:       func(*http.Request) bool { return true }, // decided before
-		EnableCompression: t.cfg.Compression,
-		Error:             func(w http.ResponseWriter, _ *http.Request, status int, err error) { reply(w, status, err.Error()) },
+	return &upgrade{t: t, h: h, up: websocket.Upgrader{
+		WriteBufferSize: gorillaBuffer,
+		WriteBufferPool: &sync.Pool{},                             // never asked: gorilla writes no messages
+		CheckOrigin:     func(*http.Request) bool { return true }, // decided before
+		Error:           func(w http.ResponseWriter, _ *http.Request, status int, err error) { reply(w, status, err.Error()) },
 	}}
 }
+
+// known lists the subprotocols that are served.
+func (u *upgrade) known() string { return strings.Join(u.h.Subprotocols(), ", ") }
 
 func reply(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -55,7 +56,7 @@ func (u *upgrade) secure(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store") // the URL may hold a ticket
-	if hsts := u.t.cfg.HSTS; r.TLS != nil && hsts > 0 {
+	if hsts := u.t.now.Load().cfg.HSTS; r.TLS != nil && hsts > 0 {
 		h.Set("Strict-Transport-Security", fmt.Sprintf("max-age=%d", int64(hsts.Seconds())))
 	}
 }
@@ -63,10 +64,10 @@ func (u *upgrade) secure(w http.ResponseWriter, r *http.Request) {
 // client returns the address of whoever asks, as the proxies tell it that are trusted.
 func (u *upgrade) client(r *http.Request) net.Addr {
 	hops := wire.ForwardedFor(r.Header.Values("X-Forwarded-For"))
-	if u.t.cfg.ProxyHeader == forwardedFor {
+	if u.t.now.Load().cfg.ProxyHeader == forwardedFor {
 		hops = wire.Forwarded(r.Header.Values("Forwarded"))
 	}
-	return u.t.proxies.Client(peer(r.RemoteAddr), hops)
+	return u.t.Trusted().Client(peer(r.RemoteAddr), hops)
 }
 
 // ServeHTTP implements http.Handler. It returns as soon as the connection is upgraded, which lets the
@@ -90,7 +91,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.refuse(w, r, remote, http.StatusBadRequest, core.ErrInvalid.ID(), err)
 		return
 	}
-	if err := u.t.origins.check(r); err != nil {
+	if err := u.t.now.Load().origins.check(r, u.t.ours); err != nil {
 		u.refuse(w, r, remote, http.StatusForbidden, "foreign_origin", err)
 		return
 	}
@@ -100,7 +101,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var ok bool
 		if chosen, ok = u.h.Select(offered); !ok {
 			u.refuse(w, r, remote, http.StatusBadRequest, "unknown_subprotocol",
-				fmt.Errorf("none of the subprotocols offered (%s) is known here; known are: %s", clip(strings.Join(offered, ", ")), u.known))
+				fmt.Errorf("none of the subprotocols offered (%s) is known here; known are: %s", clip(strings.Join(offered, ", ")), u.known()))
 			return
 		}
 	}
@@ -125,14 +126,16 @@ func handshake(r *http.Request) error {
 
 // accept hijacks the connection, for which there is a place in the hub.
 func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr, chosen, bearer string) {
-	c := &conn{h: u.h, most: u.t.cfg.Limits.MaxMessageSize}
+	c := &conn{h: u.h, most: u.t.hub.Settings().MaxMessageSize}
 	info := u.info(r, chosen)
 	info.Remote, info.Bearer = remote, bearer
 	head := http.Header{}
 	if chosen != "" {
 		head.Set("Sec-Websocket-Protocol", chosen)
 	}
-	ws, err := u.up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) (net.Conn, *bufio.Reader) { return c.take(&u.t.hub, nc, info) }}, r, head)
+	up := u.up
+	up.EnableCompression = u.t.now.Load().cfg.Compression
+	ws, err := up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) (net.Conn, *bufio.Reader) { return c.take(&u.t.hub, nc, info) }}, r, head)
 	if err != nil {
 		u.t.hub.Release(remote)
 		u.t.hub.Refuse(core.ErrInvalid.ID())
@@ -181,7 +184,7 @@ func (u *upgrade) help(w http.ResponseWriter, r *http.Request) {
 	}
 	reply(w, http.StatusUpgradeRequired, fmt.Sprintf(
 		"This is the WebSocket endpoint of a message broker. Connect to %s://%s%s with one of these subprotocols: %s.",
-		scheme, r.Host, r.URL.EscapedPath(), u.known))
+		scheme, r.Host, r.URL.EscapedPath(), u.known()))
 }
 
 // bearerPrefix begins a subprotocol that is none but a token: the only thing beside the URL that scripts in a browser can

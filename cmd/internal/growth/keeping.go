@@ -14,7 +14,7 @@ func retained() Curve {
 	return Curve{
 		Name: "retained", Title: "A subscribe, by how many messages are retained", X: "retained messages",
 		Y: "CPU ns per retained message delivered", Steps: append([]int{1}, decades(1_000_000)[1:]...), Few: decades(1000),
-		Sentence: "A subscription walks the names it can match: one name is found at once, and all of them cost the same each. A '+' " +
+		Sentence: "A subscription walks the names it can match: one name is found at once, and all of them cost the same each, once they are too many for the caches. A '+' " +
 			"above a name has to look below each of its siblings, whether the name is there or not.",
 		Allowed: map[string]string{scan: "it looks at every sibling for one that has the name: an index of suffixes would cost every publish"},
 		measure: func(ctx context.Context, g *gauge, steps []int) error {
@@ -79,7 +79,8 @@ func sessions() Curve {
 	return Curve{
 		Name: "sessions", Title: "A login and a publish, by how many sessions are kept", X: "sessions kept, each with a durable subscription",
 		Y: "CPU ns per login, or per message", Steps: append([]int{1}, decades(100_000)[1:]...), Few: decades(1000),
-		Sentence: "A session is found by its client id and costs memory, not time, while its client is away.",
+		Sentence: "A session is found by its client id and is not looked at while its client is away; to use one that was not used lately " +
+			"is to fetch it from memory, which is what grows a little.",
 		measure: func(ctx context.Context, g *gauge, steps []int) error {
 			client := func(i int) string { return fmt.Sprintf("client-%d", i) }
 			topic := func(i int) string { return fmt.Sprintf("topic/kept/%d", i) }

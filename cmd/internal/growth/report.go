@@ -62,16 +62,32 @@ func (r *Report) Write(dir string) error {
 	return errors.Join(errs...)
 }
 
-// Plot draws the curve. What was measured with none of something stands at a half.
+// nothing is where a logarithmic axis has its zero.
+const nothing = 0.5
+
+// Plot draws the curve.
 func (r *Result) Plot() *plot.Lines {
 	p := &plot.Lines{Title: r.Title, X: plot.Axis{Label: r.X, Log: true}, Y: plot.Axis{Label: r.Y, Log: true}}
-	if r.Bytes {
-		p.X.Format = plot.Bytes
+	p.X.Format = func(v float64) string {
+		switch {
+		case v < 1:
+			return "0"
+		case r.Bytes:
+			return plot.Bytes(v)
+		default:
+			return plot.Number(v)
+		}
 	}
 	for _, l := range r.Lines {
 		s := plot.Series{Name: l.Name}
+		var ticks []float64
 		for _, at := range l.Points {
-			s.Points = append(s.Points, plot.Point{X: max(float64(at.X), 0.5), Y: at.cost()})
+			x := max(float64(at.X), nothing)
+			ticks = append(ticks, x)
+			s.Points = append(s.Points, plot.Point{X: x, Y: at.cost()})
+		}
+		if len(ticks) > len(p.X.Ticks) {
+			p.X.Ticks = ticks
 		}
 		p.Series = append(p.Series, s)
 	}

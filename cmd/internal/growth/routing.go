@@ -66,8 +66,10 @@ func subscribers() Curve {
 	return Curve{
 		Name: "subscribers", Title: "A delivery, by how many subscribers there are", X: "subscribers", Y: "CPU ns per delivery",
 		Steps: decades(100_000), Few: decades(1000),
-		Sentence: "Subscribers of one topic share the lookup and the message, so that a delivery becomes cheaper at first and then " +
-			"stays what waking one more session costs; subscribers of other topics are not met on the way at all.",
+		Sentence: "Subscribers of one topic share the lookup and the message, so that a delivery becomes cheaper at first; from some " +
+			"thousands on their sessions and goroutines no longer fit into the caches, which a profile shows as loads from memory, and " +
+			"it stays at that price. Subscribers of other topics are not met on the way, but a session that was not used lately has to " +
+			"be fetched from memory, too.",
 		measure: func(ctx context.Context, g *gauge, steps []int) error {
 			join := func(filter func(i int) string) func(*house, int) error {
 				return func(h *house, i int) error {
@@ -98,7 +100,7 @@ func filters() Curve {
 		Name: "filters", Title: "A delivery, by how many filters there are", X: "filters", Y: "CPU ns per delivery",
 		Steps: decades(100_000), Few: decades(1000),
 		Sentence: "Filters that do not match are never looked at, since the index is walked level by level and only along what matches; " +
-			"where all match, each delivery pays for its own part of the walk.",
+			"where all match, each delivery pays for its own part of the walk and, from some thousands on, for a session that is in no cache.",
 		measure: func(ctx context.Context, g *gauge, steps []int) error {
 			for _, c := range []struct{ name, format string }{
 				{"exact, unrelated", "topic/other/%d"},

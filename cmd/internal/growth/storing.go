@@ -18,8 +18,9 @@ func queues() Curve {
 	return Curve{
 		Name: "queues", Title: "A message through a queue, by how many queues there are", X: "queues",
 		Y: "CPU ns per message, published, delivered and acknowledged", Steps: decades(100_000), Few: decades(1000),
-		Sentence: "A queue is found by its name and knows its consumers, so that others beside it cost nothing; the first steps are " +
-			"cheaper because one delivery then holds several messages of the same queue.",
+		Sentence: "A queue is found by its name and knows its consumers, so that others beside it are not looked at. With few queues one " +
+			"delivery and one record on disk hold several messages of the same queue, which is cheaper; with many each message has its " +
+			"own, and its queue comes from memory instead of a cache.",
 		measure: func(ctx context.Context, g *gauge, steps []int) error {
 			engines, err := g.engines()
 			if err != nil {
@@ -79,7 +80,7 @@ func backlog() Curve {
 		Name: "backlog", Title: "A message into and out of a queue, by how many wait in it", X: "messages waiting",
 		Y: "CPU ns per message", Steps: append([]int{0}, decades(1_000_000)[1:]...), Few: []int{0, 10, 100, 1000, 5000},
 		Sentence: "Publishing appends at one end and consuming takes from the other; how much lies between them is not touched, " +
-			"and only a window of it is in memory.",
+			"and on disk only a window of it is in memory: past that, records are read back and decoded, at the same price however many there are.",
 		measure: func(ctx context.Context, g *gauge, steps []int) error {
 			engines, err := g.engines()
 			if err != nil {

@@ -13,6 +13,8 @@ type Axis struct {
 	Log bool
 	// Format writes the numbers at the ticks. Nil: Number.
 	Format func(float64) string
+	// Ticks are where numbers stand, in order. None: where they come out round.
+	Ticks []float64
 }
 
 func (a Axis) text(v float64) string {
@@ -70,9 +72,13 @@ func newScale(a Axis, values []float64, from, to float64) scale {
 	if s.low > s.high { // nothing is shown
 		s.low, s.high = 1, 10
 	}
-	if a.Log {
+	switch {
+	case len(a.Ticks) > 1:
+		s.ticks = a.Ticks
+		s.low, s.high = min(s.low, a.Ticks[0]), max(s.high, a.Ticks[len(a.Ticks)-1])
+	case a.Log:
 		s.logTicks()
-	} else {
+	default:
 		s.linearTicks()
 	}
 	return s

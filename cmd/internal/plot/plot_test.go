@@ -43,10 +43,12 @@ func bars() *plot.Bars {
 func TestGolden(t *testing.T) {
 	linear := lines()
 	linear.X.Log, linear.Y.Log, linear.X.Format = false, false, plot.Bytes
+	own := lines()
+	own.X.Ticks = []float64{1, 4, 64, 2000}
 	linearBars := bars()
 	linearBars.Value.Log = false
 	for name, got := range map[string][]byte{
-		"lines-log.svg": lines().SVG(), "lines-linear.svg": linear.SVG(),
+		"lines-log.svg": lines().SVG(), "lines-linear.svg": linear.SVG(), "lines-ticks.svg": own.SVG(),
 		"bars-log.svg": bars().SVG(), "bars-linear.svg": linearBars.SVG(),
 		"empty.svg": (&plot.Lines{X: plot.Axis{Log: true}}).SVG(),
 	} {

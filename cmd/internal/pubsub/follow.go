@@ -66,12 +66,14 @@ func (s *sub) final(lost error) bool {
 	if !ok {
 		return false
 	}
-	if s.up && s.target.Protocol == peer.STOMP { // an ERROR has no codes; that of the next login says more
-		return false
+	if s.target.Protocol == peer.STOMP { // an ERROR has no codes, and what was permitted once may be again
+		return !s.up
 	}
 	switch no.Code {
 	case unavailable3, unavailable, busy, shuttingDown, keepAliveTimeout:
 		return false
+	case unspecified: // a broker that is going away says it too
+		return !s.up
 	default:
 		return true
 	}
@@ -81,6 +83,7 @@ func (s *sub) final(lost error) bool {
 // the client id now, who would lose it to us.
 const (
 	unavailable3     = 0x03
+	unspecified      = 0x80
 	unavailable      = 0x88
 	busy             = 0x89
 	shuttingDown     = 0x8b
@@ -93,7 +96,6 @@ func (s *sub) open(ctx context.Context) error {
 	if s.keep {
 		expiry = keepFor
 	}
-	s.up = false
 	conn, err := peer.Dial(ctx, s.target, s.login(!s.keep, expiry))
 	if err != nil {
 		return err

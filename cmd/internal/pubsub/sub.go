@@ -68,7 +68,7 @@ type sub struct {
 	conn    *peer.Conn
 	leave   func() // takes leave of conn
 	in      bool   // has been let in once
-	up      bool   // and has subscribed, over this connection
+	up      bool   // and has been subscribed
 	out     *bufio.Writer
 	printed int
 	acks    map[string]bool // subscriptions whose messages are acknowledged one by one

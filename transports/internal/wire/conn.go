@@ -45,7 +45,7 @@ type Conn struct {
 // Attach makes nc the connection below and info what Info returns.
 func (c *Conn) Attach(h *Hub, nc net.Conn, info *core.ConnInfo) {
 	c.hub, c.nc, c.info, c.from = h, nc, info, info.Remote
-	c.attach(nc, h.Limits.WriteTimeout, c.Close)
+	c.attach(nc, h.bounds().WriteTimeout, c.Close)
 	c.started = h.clock()
 	c.beaten = c.started
 	c.heard.Store(c.started)
@@ -70,7 +70,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 }
 
 // Close implements core.Conn.
-func (c *Conn) Close(err error) { c.close(err, c.hub.Limits.Linger) }
+func (c *Conn) Close(err error) { c.close(err, c.hub.bounds().Linger) }
 
 // close ends reads with err; writes work for the time given, or until Session.Goodbye was called.
 func (c *Conn) close(err error, linger time.Duration) {
@@ -115,7 +115,7 @@ func (c *Conn) Clip(p []byte) []byte {
 	if c.loggedIn.Load() {
 		return p
 	}
-	left := max(c.hub.Limits.MaxMessageSizeBeforeLogin-c.early, 1)
+	left := max(c.hub.bounds().MaxMessageSizeBeforeLogin-c.early, 1)
 	if int64(len(p)) > left {
 		return p[:left]
 	}
@@ -127,7 +127,7 @@ func (c *Conn) Received(n int) error {
 	if c.loggedIn.Load() {
 		return nil
 	}
-	limit := c.hub.Limits.MaxMessageSizeBeforeLogin
+	limit := c.hub.bounds().MaxMessageSizeBeforeLogin
 	if c.early += int64(n); c.early > limit {
 		return c.Fail(fmt.Errorf("more than %d bytes before login (max_message_size_before_login): %w", limit, core.ErrTooBig))
 	}
@@ -145,7 +145,7 @@ func (c *Conn) Heard(n int) {
 // closes its side, bounded by the linger. Without that the system would drop the last words together
 // with the connection. If the peer takes nothing, the rest is not waited for.
 func (c *Conn) Leave(last []byte) {
-	end := time.Now().Add(c.hub.Limits.Linger)
+	end := time.Now().Add(c.hub.bounds().Linger)
 	c.mu.Lock()
 	c.leaving = true
 	_ = c.nc.SetReadDeadline(past)
@@ -217,7 +217,7 @@ func hasReason(err error) bool {
 // check is called by the clock: it ends a connection that is not logged in in time or silent for too
 // long. It reports whether the time for last words is over and somebody has to see to it.
 func (c *Conn) check(now time.Time) (late bool) {
-	l := &c.hub.Limits
+	l := c.hub.bounds()
 	n := now.UnixNano()
 	if until := c.until.Load(); until != 0 {
 		return n > until

@@ -25,7 +25,8 @@ type Session interface {
 }
 
 // Hub is the register of a listener's connections. It enforces what concerns all of them, and has one
-// clock for all of them: a connection costs no timer. Set the exported fields before the first use.
+// clock for all of them: a connection costs no timer. Set the exported fields before the first use;
+// from then on there is Change.
 type Hub struct {
 	Limits Limits
 	Log    *slog.Logger
@@ -36,10 +37,12 @@ type Hub struct {
 	// can; 0: a second.
 	RestAfter time.Duration
 
-	bed     *bed         // of Run, made when it is needed; nil: nothing has rested yet
-	bedless bool         // the system gives none; belongs to the clock
-	now     atomic.Int64 // the clock, unix nanoseconds, as of the last tick; 0: it does not run
-	work    sync.WaitGroup
+	bed     *bed                     // of Run, made when it is needed; nil: nothing has rested yet
+	bedless bool                     // the system gives none; belongs to the clock
+	changed atomic.Pointer[settings] // by Change; nil: the fields above hold
+
+	now  atomic.Int64 // the clock, unix nanoseconds, as of the last tick; 0: it does not run
+	work sync.WaitGroup
 
 	mu       sync.Mutex
 	ctx      context.Context // of Run; nil before
@@ -76,7 +79,7 @@ func NewID() string { return "c" + strconv.FormatUint(ids.Add(1), 10) }
 // Reserve makes room for a connection from addr, which is nil when it is not known yet (see Readdress). The error is a *LimitError or ErrShutdown. Serve or
 // Release must follow.
 func (h *Hub) Reserve(addr net.Addr) error {
-	host, l := hostOf(addr), &h.Limits
+	host, l := hostOf(addr), h.bounds()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	err := error(nil)
@@ -101,7 +104,7 @@ func (h *Hub) Reserve(addr net.Addr) error {
 
 // claim counts a connection of host, if one more is permitted. An unknown host is not counted.
 func (h *Hub) claim(host string) error {
-	most := h.Limits.MaxConnectionsPerAddress
+	most := h.bounds().MaxConnectionsPerAddress
 	switch {
 	case most == 0 || host == "":
 		return nil
@@ -160,7 +163,7 @@ func (h *Hub) Serve(c *Conn, s Session) {
 	ctx, stopping := h.ctx, h.stopping
 	h.mu.Unlock()
 	if stopping {
-		c.close(core.ErrShutdown, h.Limits.ShutdownTimeout)
+		c.close(core.ErrShutdown, h.bounds().ShutdownTimeout)
 	}
 	go h.serve(c, s, func() error { return s.Serve(ctx) }) // Run waits for it: Reserve has counted it in work
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // Listen is what the configuration of every listener has: where it is, behind which proxies, with what TLS.
@@ -22,7 +23,7 @@ type Listen struct {
 	TrustedProxies []string `koanf:"trusted_proxies"`
 	// ProxyProtocol says that the trusted proxies begin each connection with a PROXY header, version
 	// 1 or 2.
-	ProxyProtocol bool `koanf:"proxy_protocol"`
+	ProxyProtocol bool `koanf:"proxy_protocol" restart:"true"`
 	// Limits bound connections and messages.
 	Limits Limits `koanf:",squash"`
 }
@@ -59,6 +60,7 @@ type Door struct {
 	schemes   Schemes
 	protocols []string
 	log       *slog.Logger
+	trusted   atomic.Pointer[Networks]
 
 	mu       sync.Mutex
 	listener net.Listener
@@ -68,7 +70,32 @@ type Door struct {
 // NewDoor returns a closed one for the listener called name. cfg is valid; protocols are those that TLS
 // negotiates (ALPN).
 func NewDoor(name string, cfg Listen, s Schemes, log *slog.Logger, protocols ...string) *Door {
-	return &Door{name: name, cfg: cfg, schemes: s, protocols: protocols, log: log}
+	d := &Door{name: name, cfg: cfg, schemes: s, protocols: protocols, log: log}
+	trusted, _ := ParseNetworks(cfg.TrustedProxies) // validated
+	d.trusted.Store(&trusted)
+	return d
+}
+
+// Trusted are the proxies that are believed now.
+func (d *Door) Trusted() Networks { return *d.trusted.Load() }
+
+// Prepare reads the files of next, which is valid, and returns how to use them, and which proxies to trust, from the next
+// connection on; calling that cannot fail. What else is in next is not looked at.
+func (d *Door) Prepare(next Listen) (use func(), err error) {
+	trusted, err := ParseNetworks(next.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("listeners.%s.trusted_proxies: %w", d.name, err)
+	}
+	secure := func() {}
+	if d.secured() != nil {
+		if secure, err = d.PrepareTLS(next.TLS); err != nil {
+			return nil, err
+		}
+	}
+	return func() {
+		secure()
+		d.trusted.Store(&trusted)
+	}, nil
 }
 
 // Name implements core.Transport.
@@ -91,8 +118,7 @@ func (d *Door) Listen(ctx context.Context) (net.Addr, error) {
 		return nil, fmt.Errorf("listeners.%s.uri: listen on %s: %w", d.name, d.cfg.URI, err)
 	}
 	if d.cfg.ProxyProtocol {
-		trusted, _ := ParseNetworks(d.cfg.TrustedProxies) // validated
-		l = &ProxyListener{Listener: l, Trusted: trusted, Timeout: d.cfg.Limits.LoginTimeout}
+		l = &ProxyListener{Listener: l, Trusted: d.Trusted, Timeout: d.cfg.Limits.LoginTimeout}
 	}
 	if certs != nil {
 		l = &TLSListener{Listener: l, Config: certs.Server()}
