@@ -35,7 +35,9 @@ func ExampleRun() {
 	// runners
 	//   acl.ACL
 	//   admin.Server
+	//   audit.Log
 	//   httpauth.Authenticator
 	//   jwt.Authenticator
 	//   mqtt.Protocol
+	//   users.Authenticator
 }
