@@ -7,6 +7,7 @@ SHELL := /bin/bash
 GO            ?= go
 GOLANGCI      := v2.15.0
 GOVULNCHECK   := v1.1.4
+BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
 BIN           := $(CURDIR)/.cache/bin
 LINT          := $(BIN)/golangci-lint-$(GOLANGCI)
 CLIENTS       := cmd/testdata/clients
@@ -16,10 +17,10 @@ FUZZTIME      ?= 60s
 # Packages whose AllocsPerRun tests mean nothing under the race detector.
 NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help run build test race alloc lint fmt bench fuzz crash powerloss hostile vuln tidy clients chromium clean
+.PHONY: help run build test race alloc lint fmt bench bench-peers bench-growth bench-compare fuzz crash powerloss soak hostile vuln tidy clients chromium clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 run: ## build and run the broker with configs/dev.yaml; ARGS="--set key=value" adds arguments
 	@echo "==> building wye (the first time takes a minute)"
@@ -34,7 +35,7 @@ test: tidy lint clients chromium race alloc ## everything CI runs: lint, all tes
 
 race: clients chromium ## all tests once, under the race detector, in random order
 	@echo "==> go test -race ./... (some minutes)"
-	@export CHROME_BIN="$$(bash .ci/chromium)"; $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
+	@export CHROME_BIN="$$(bash .ci/chromium)" PROXIES_DIR="$$(bash .ci/proxies)"; $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
 
 alloc: ## the packages whose tests count allocations, without the race detector
 	@echo "==> go test without the race detector, where allocations are counted"
@@ -70,6 +71,15 @@ chromium:
 bench: ## all benchmarks; PKG=./core/... BENCH=Publish COUNT=10 choose
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchmem -count $(or $(COUNT),1) $(or $(PKG),./...)
 
+bench-peers: ## wye and other brokers in turns; ROWS='fan-1 queue' PEERS='wye nats' ROUNDS=3 SECONDS=2 choose, ARGS=--list lists
+	@$(GO) run ./cmd/internal/versus/command --rows "$(ROWS)" --peers "$(PEERS)" --rounds $(or $(ROUNDS),3) --seconds $(or $(SECONDS),2) $(ARGS)
+
+bench-growth: ## how cost grows with what is around it, into .github/bench/growth; CURVES='body queues' prints some of it
+	@$(GO) run ./cmd/internal/growth/command -only "$(CURVES)"
+
+bench-compare: ## the benchmarks of BASE (a revision) and of here, in turns; PKG=./core BENCH=Publish COUNT=10 choose
+	@GO="$(GO)" BIN="$(BIN)" BENCHSTAT=$(BENCHSTAT) bash .ci/bench-compare "$(BASE)" "$(or $(PKG),./core)" "$(or $(BENCH),.)" "$(or $(COUNT),10)"
+
 powerloss: ## cut the power of the disk engine 500 times, on a file system that forgets; CUTS=... times
 	$(GO) test ./plugins/disk -run 'PowerLoss' -count=1 -v -timeout 1h -cuts $(or $(CUTS),500)
 
@@ -77,7 +87,7 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 	@grep -rlE '^func Fuzz' --include=*_test.go . | grep -v node_modules | sort | while read -r file; do \
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
 			echo "==> $$target in $$(dirname "$$file") for $(FUZZTIME)"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "$$(dirname "$$file")" </dev/null; \
 		done; \
 	done
 
@@ -89,6 +99,9 @@ hostile: ## 9,000 clients, and 1,000 that misbehave; CONNECTIONS, FOES, TIME (60
 	@$(GO) test -run '^TestHostile$$' -count=1 -timeout 1h -v ./cmd/internal/hostile -args \
 		-connections $(or $(CONNECTIONS),10000) -foes $(or $(FOES),1000) -time $(or $(TIME),60s) -rate $(or $(RATE),2000) \
 		-budget $(or $(BUDGET),1073741824) -p99 $(or $(P99),100ms)
+
+soak: ## clients come and go for MINUTES (30); then the broker must have what it had before
+	@$(GO) test -run '^TestSoak$$' -count=1 -timeout 24h -v ./cmd -args -soak $(or $(MINUTES),30)m
 
 vuln: ## known vulnerabilities in what is used; asks vuln.go.dev
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...

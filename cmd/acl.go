@@ -1,6 +1,7 @@
 package wyecmd
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -46,12 +47,16 @@ func (p *program) testACL() error {
 
 // principal is who the flags say.
 func (p *program) principal(cfg users.Config) (*core.Principal, error) {
-	who := &core.Principal{Name: p.args.user, Groups: p.args.groups, ClientID: p.args.client, VHost: "/"}
+	who := &core.Principal{Name: p.args.user, Groups: p.args.groups, ClientID: p.args.client, VHost: cmp.Or(p.args.vhost, "/")}
 	all, err := users.Load(cfg.File)
 	if err != nil {
 		return nil, err
 	}
-	if i := find(all, who.Name); i >= 0 && who.Groups == nil {
+	i := find(all, who.Name, p.args.vhost)
+	if i < 0 {
+		i = find(all, who.Name, "")
+	}
+	if i >= 0 && who.Groups == nil {
 		who.Groups = all[i].Groups
 	}
 	if p.args.address != "" {

@@ -7,13 +7,16 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"go.uber.org/fx"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/plugins/admin"
+	"github.com/wyemq/wye/plugins/audit"
 	"github.com/wyemq/wye/plugins/console"
+	"github.com/wyemq/wye/plugins/manage"
 	"github.com/wyemq/wye/plugins/metrics"
 	"github.com/wyemq/wye/plugins/tickets"
 	"github.com/wyemq/wye/transports/tcp"
@@ -35,38 +38,59 @@ type adminIn struct {
 	Metrics   metrics.Config
 	Broker    *core.Broker
 	Mux       *core.Mux
-	Listeners []corefx.Listener
+	Listeners *corefx.Listeners
 	Tickets   *tickets.Office
+	Audit     *audit.Log
 	Ready     *corefx.Readiness
+	Reloader  *corefx.Reloader
 	Log       *slog.Logger
 }
 
 // newAdmin mounts metrics and demos, and lets the pages of the demos connect to the WebSocket listeners.
 func newAdmin(in adminIn) (*admin.Server, error) {
 	scrapes, err := metrics.New(in.Metrics, metrics.Source{
-		Broker: in.Broker.Stats, Listeners: func() []metrics.Listener { return counted(in.Listeners) },
-		Protocols: in.Mux.Names(), Version: in.Broker.Version(),
+		Broker: in.Broker.Stats, Listeners: func() []metrics.Listener { return counted(in.Listeners.All()) },
+		Protocols: in.Mux.Names(), Version: in.Broker.Version(), Audit: in.Audit.Stats,
 	}, in.Log)
 	if err != nil {
 		return nil, err
 	}
-	demos, err := console.New(func() []console.Listener { return bound(in.Listeners) }, in.Broker.Version())
+	demos, err := console.New(func() []console.Listener { return bound(in.Listeners.All()) }, in.Broker.Version())
 	if err != nil {
 		return nil, err
 	}
+	restricted := ""
+	if in.Metrics.Restricted {
+		restricted = "broker/metrics"
+	}
 	server, err := admin.New(in.Admin, in.Ready.Err, []admin.Route{
 		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
-		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes},
+		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes, Manage: restricted},
+		{Path: "/reload", Methods: []string{http.MethodPost}, Manage: "broker/reload", Handler: reload{in.Reloader.Reload, in.requester}},
+		{
+			Path: "/vhosts", Subtree: true, Methods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
+			Title: "Virtual hosts", About: "queues and clients of each", Handler: manage.New(in.Broker, in.Log),
+		},
 		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: guessed(in.Broker, in.Tickets)},
 	}, in.Log)
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range in.Listeners {
+	gate := manage.NewGate(in.Broker)
+	server.Ask(func(r *http.Request, what string) error {
+		_, err := gate.Ask(r, what)
+		return err
+	})
+	in.Tickets.Permit(func(r *http.Request) error {
+		_, err := gate.Ask(r, "broker/tickets")
+		return err
+	})
+	server.Tell(auditRequest(in.Audit, in.Broker))
+	in.Listeners.Each(func(l *corefx.Listener) {
 		if t, ok := l.Transport.(*websocket.Transport); ok {
 			t.AllowOrigins(server.Serves)
 		}
-	}
+	})
 	return server, nil
 }
 
@@ -104,22 +128,33 @@ func (s *statusOf) WriteHeader(status int) {
 // Unwrap is for http.ResponseController.
 func (s *statusOf) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
+// counting is a transport that counts.
+type counting interface {
+	Stats() tcp.Stats
+	Certificates() []tcp.Certificate
+}
+
+// requester is who asks the admin server: the user, if he has shown to be one, and the address.
+func (in *adminIn) requester(r *http.Request) string {
+	name, _ := manage.NewGate(in.Broker).Name(r)
+	return strings.TrimSpace("admin " + name + " " + r.RemoteAddr)
+}
+
 // counted asks the transports that count.
-func counted(listeners []corefx.Listener) []metrics.Listener {
+func counted(listeners []*corefx.Listener) []metrics.Listener {
 	var all []metrics.Listener
 	for _, l := range listeners {
-		m := metrics.Listener{Name: l.Transport.Name(), Transport: l.Scheme}
-		switch t := l.Transport.(type) {
-		case *websocket.Transport:
-			s := t.Stats()
-			m.Open, m.Accepted, m.Ended, m.ReceivedBytes, m.SentBytes = s.Open, s.Accepted, s.Ended, s.BytesIn, s.BytesOut
-			m.Limits = s.Limits
-		case *tcp.Transport:
-			s := t.Stats()
-			m.Open, m.Accepted, m.Ended, m.ReceivedBytes, m.SentBytes = s.Open, s.Accepted, s.Ended, s.BytesIn, s.BytesOut
-			m.Limits = s.Limits
-		default:
+		t, ok := l.Transport.(counting)
+		if !ok {
 			continue // somebody's own, which does not count
+		}
+		s := t.Stats()
+		m := metrics.Listener{
+			Name: l.Transport.Name(), Transport: l.Scheme, Open: s.Open, Accepted: s.Accepted, Ended: s.Ended,
+			ReceivedBytes: s.BytesIn, SentBytes: s.BytesOut, Limits: s.Limits,
+		}
+		for _, c := range t.Certificates() {
+			m.Certificates = append(m.Certificates, metrics.Certificate(c))
 		}
 		all = append(all, m)
 	}
@@ -127,7 +162,7 @@ func counted(listeners []corefx.Listener) []metrics.Listener {
 }
 
 // bound lists the listeners that have an address.
-func bound(listeners []corefx.Listener) []console.Listener {
+func bound(listeners []*corefx.Listener) []console.Listener {
 	var all []console.Listener
 	for _, l := range listeners {
 		t, ok := l.Transport.(interface{ Addr() net.Addr })
@@ -135,7 +170,7 @@ func bound(listeners []corefx.Listener) []console.Listener {
 			continue
 		}
 		if addr := t.Addr(); addr != nil {
-			all = append(all, console.Listener{Name: l.Transport.Name(), URL: l.Scheme + "://" + addr.String(), Protocols: l.Mux.Names()})
+			all = append(all, console.Listener{Name: l.Transport.Name(), URL: l.Scheme + "://" + addr.String(), Protocols: l.Protocols()})
 		}
 	}
 	return all

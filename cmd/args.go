@@ -22,6 +22,7 @@ type arguments struct {
 	// Of single commands.
 	groups                []string
 	user, client, address string
+	vhost                 string
 	claims                []string
 }
 
@@ -34,16 +35,16 @@ type command struct {
 
 // known lists the commands.
 func known() []command {
-	who := []string{"user", "group", "client", "address", "claim"}
+	who := []string{"user", "group", "client", "address", "claim", "vhost"}
 	return []command{
 		{name: "run"},
 		{name: "config print"},
 		{name: "config check"},
 		{name: "config schema"},
-		{name: "user add", operands: []string{"NAME"}, flags: []string{"group"}},
-		{name: "user passwd", operands: []string{"NAME"}},
+		{name: "user add", operands: []string{"NAME"}, flags: []string{"group", "vhost"}},
+		{name: "user passwd", operands: []string{"NAME"}, flags: []string{"vhost"}},
 		{name: "user list"},
-		{name: "user rm", operands: []string{"NAME"}},
+		{name: "user rm", operands: []string{"NAME"}, flags: []string{"vhost"}},
 		{name: "user import", operands: []string{"FILE"}},
 		{name: "acl test", operands: []string{"OPERATION", "DESTINATION"}, flags: who},
 		{name: "plugins"},
@@ -132,6 +133,7 @@ func (a *arguments) commandFlags(fs *flag.FlagSet) {
 	fs.Func("claim", "", list(&a.claims))
 	fs.StringVar(&a.user, "user", "", "")
 	fs.StringVar(&a.client, "client", "", "")
+	fs.StringVar(&a.vhost, "vhost", "", "")
 	fs.StringVar(&a.address, "address", "", "")
 }
 
@@ -157,7 +159,7 @@ func (a *arguments) pick(words []string, fs *flag.FlagSet) error {
 	var err error
 	fs.Visit(func(f *flag.Flag) {
 		switch f.Name {
-		case "group", "claim", "user", "client", "address":
+		case "group", "claim", "user", "client", "address", "vhost":
 			if !slices.Contains(c.flags, f.Name) {
 				err = fmt.Errorf("--%s is not for %q", f.Name, c.name)
 			}

@@ -14,19 +14,28 @@ import (
 )
 
 // running is a broker with its listeners, as URIs.
-type running struct{ ws, stomp, mqtt string }
+type running struct {
+	ws, stomp, mqtt string
+	broker          *core.Broker
+}
 
 // startBroker runs a broker on free ports for the length of the test.
 func startBroker(t testing.TB, interceptors ...core.Interceptor) running {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
+	return startBrokerLogging(t, slog.DiscardHandler, interceptors...)
+}
+
+// startBrokerLogging is startBroker for who wants to see the log.
+func startBrokerLogging(t testing.TB, h slog.Handler, interceptors ...core.Interceptor) running {
+	t.Helper()
+	log := slog.New(h)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	b, err := core.NewBroker(core.Options{Engine: memory.New(), Version: "test", Interceptors: interceptors})
+	b, err := core.NewBroker(core.Options{Engine: memory.New(), Version: "test", Interceptors: interceptors, Log: log})
 	must(err)
 	st, err := stomp.New(b, stomp.DefaultConfig(), log)
 	must(err)
@@ -60,5 +69,5 @@ func startBroker(t testing.TB, interceptors ...core.Interceptor) running {
 	must(err)
 	mq, err := tcp.New("mqtt", tc, log)
 	must(err)
-	return running{"ws://" + serve(w), "tcp://" + serve(st1), "tcp://" + serve(mq)}
+	return running{"ws://" + serve(w), "tcp://" + serve(st1), "tcp://" + serve(mq), b}
 }

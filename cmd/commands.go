@@ -47,7 +47,8 @@ flags
   --set key=value   set one key, as in --set listeners.mqtt.enabled=false; may be repeated
                     lists are written a,b or [a, b], maps {a: 1}
   --group name      of user add: a group the user is in; may be repeated
-  --user, --group, --client, --address, --claim name=value
+  --vhost name      of user add, passwd and rm: the virtual host that the user is of
+  --user, --group, --client, --address, --vhost, --claim name=value
                     of acl test: who is asked for; a user of the file brings its groups
 
 The environment counts too: WYE_LISTENERS__MQTT__URI sets listeners.mqtt.uri. What is later in this

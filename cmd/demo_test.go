@@ -285,8 +285,8 @@ func TestDemoSideBySide(t *testing.T) {
 	}
 	_, scraped := get(t, url+"/metrics")
 	for _, want := range []string{
-		`wye_sessions{protocol="stomp"} 1`, `wye_sessions{protocol="mqtt"} 1`,
-		`wye_messages_received_total{protocol="stomp"} 2`, `wye_messages_delivered_total{protocol="mqtt"} 4`,
+		`wye_sessions{protocol="stomp",vhost="/"} 1`, `wye_sessions{protocol="mqtt",vhost="/"} 1`,
+		`wye_messages_received_total{protocol="stomp",vhost="/"} 2`, `wye_messages_delivered_total{protocol="mqtt",vhost="/"} 4`,
 		`wye_connections{listener="websocket",transport="ws"} 2`,
 	} {
 		if !strings.Contains(scraped, want+"\n") {

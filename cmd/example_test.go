@@ -35,8 +35,10 @@ func ExampleRun() {
 	// runners
 	//   acl.ACL
 	//   admin.Server
+	//   audit.Log
 	//   core.Broker
 	//   httpauth.Authenticator
 	//   jwt.Authenticator
 	//   mqtt.Protocol
+	//   users.Authenticator
 }

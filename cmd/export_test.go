@@ -1,6 +1,7 @@
 package wyecmd
 
 import (
+	"context"
 	"io"
 
 	"go.uber.org/fx"
@@ -11,3 +12,6 @@ func Graph(opts ...fx.Option) fx.Option {
 	p := &program{stderr: io.Discard, plugins: opts}
 	return fx.Options(p.graph(), invoke())
 }
+
+// TendHeap does what a broker does for its heap.
+func TendHeap(ctx context.Context) { newHeap().tend(ctx) }

@@ -27,8 +27,8 @@ func stranger(t *testing.T, p *program, protocol string) *foe {
 	return f
 }
 
-// guest is a client that is logged in.
-func guest(t *testing.T, p *program, protocol string) *foe {
+// entered is a client that is logged in.
+func entered(t *testing.T, p *program, protocol string) *foe {
 	t.Helper()
 	f := stranger(t, p, protocol)
 	f.login("")
@@ -129,7 +129,7 @@ func TestLimitsAreTold(t *testing.T) {
 	second := func(kind byte, do func(f *foe, n int)) func(*testing.T, *program, string) string {
 		return func(t *testing.T, p *program, protocol string) string {
 			t.Helper()
-			f := guest(t, p, protocol)
+			f := entered(t, p, protocol)
 			do(f, 1)
 			if f.protocol != "stomp" || kind == puback {
 				f.done(kind)
@@ -140,7 +140,7 @@ func TestLimitsAreTold(t *testing.T) {
 	}
 	login := func(t *testing.T, p *program, protocol string) string {
 		t.Helper()
-		guest(t, p, protocol)
+		entered(t, p, protocol)
 		return stranger(t, p, protocol).hello("", "", "", "")
 	}
 	for _, c := range []struct {
@@ -157,7 +157,7 @@ func TestLimitsAreTold(t *testing.T) {
 		{"header_bytes", "limits.header_bytes=1100", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(strings.Repeat("t", 600*n), 0, false) })},
 		{"publish_rate", "limits.publish_rate=1 limits.publish_wait=1ms", "rate_exceeded", "97", func(t *testing.T, p *program, protocol string) string {
 			t.Helper()
-			f := guest(t, p, protocol)
+			f := entered(t, p, protocol)
 			for range 2 { // one is owed
 				f.publish("t", 0, false)
 				f.done(puback)
@@ -168,11 +168,11 @@ func TestLimitsAreTold(t *testing.T) {
 		{"user_publish_bytes", "limits.user_publish_bytes=1 limits.publish_wait=1ms", "rate_exceeded", "97", func(t *testing.T, p *program, protocol string) string {
 			t.Helper()
 			for range 2 { // of another connection
-				f := guest(t, p, protocol)
+				f := entered(t, p, protocol)
 				f.publish("t", 0, false)
 				f.done(puback)
 			}
-			f := guest(t, p, protocol)
+			f := entered(t, p, protocol)
 			f.publish("t", 0, false)
 			return f.refusal(puback)
 		}},
@@ -202,7 +202,7 @@ func TestLimitsAreTold(t *testing.T) {
 			if protocol == "mqtt" { // has none
 				return ""
 			}
-			f := guest(t, p, protocol)
+			f := entered(t, p, protocol)
 			f.say(stompFrame("BEGIN", "transaction:1"), stompFrame("BEGIN", "transaction:2"))
 			return f.refusal(0)
 		}},

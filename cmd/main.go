@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -31,8 +32,8 @@ const (
 const startTimeout = time.Minute
 
 // Main runs the program with the arguments of the process and ends the process. The first SIGINT or
-// SIGTERM stops the broker in order, the second ends the process at once. The opts are plugins beside
-// those shipped: see package corefx.
+// SIGTERM stops the broker in order, the second ends the process at once; SIGHUP makes it read the
+// configuration again. The opts are plugins beside those shipped: see package corefx.
 func Main(opts ...fx.Option) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2) // as many as are taken
@@ -43,14 +44,21 @@ func Main(opts ...fx.Option) {
 		<-signals
 		os.Exit(exitInterrupted)
 	}()
-	os.Exit(Run(ctx, os.Args[1:], os.Stdout, os.Stderr, opts...))
+	hangups := make(chan os.Signal, 1) // one that waits stands for all
+	signal.Notify(hangups, syscall.SIGHUP)
+	os.Exit(run(ctx, os.Args[1:], &program{stdout: os.Stdout, stderr: os.Stderr, plugins: opts, hangups: hangups}))
 }
 
 // Run runs the program until it is done or, for the broker, until ctx is. It returns the exit code: 0, 1
 // for an error, 2 for arguments that make no sense. Log lines and errors go to stderr.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer, opts ...fx.Option) int {
+	return run(ctx, args, &program{stdout: stdout, stderr: stderr, plugins: opts})
+}
+
+func run(ctx context.Context, args []string, p *program) int {
+	stderr := p.stderr
 	if client, rest, ok := clientCommand(args); ok {
-		return client(ctx, rest, stdout, stderr)
+		return client(ctx, rest, p.stdout, stderr)
 	}
 	a, err := parseArgs(args)
 	if err != nil {
@@ -58,7 +66,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, opts ...f
 		fmt.Fprintln(stderr, "try: wye help")
 		return exitUsage
 	}
-	p := &program{args: a, stdout: stdout, stderr: stderr, plugins: opts}
+	p.args = a
 	if err := p.run(ctx); err != nil {
 		fmt.Fprintln(stderr, "wye:", err)
 		return exitError
@@ -71,6 +79,7 @@ type program struct {
 	args           arguments
 	stdout, stderr io.Writer
 	plugins        []fx.Option
+	hangups        <-chan os.Signal // nil: there are none
 }
 
 func (p *program) run(ctx context.Context) error {
@@ -122,9 +131,15 @@ func invoke() fx.Option {
 
 // serve runs the broker.
 func (p *program) serve(ctx context.Context) error {
+	var tending sync.WaitGroup
+	defer tending.Wait()
+	tended, settle := context.WithCancel(context.WithoutCancel(ctx))
+	defer settle()
+	tending.Go(func() { newHeap().tend(tended) })
 	var server *corefx.Server
 	var log *slog.Logger
-	app := fx.New(p.graph(), fx.Populate(&server, &log), invoke())
+	var reloader *corefx.Reloader
+	app := fx.New(p.graph(), fx.Populate(&server, &log, &reloader), invoke())
 	if err := app.Err(); err != nil {
 		return dig.RootCause(err)
 	}
@@ -136,11 +151,17 @@ func (p *program) serve(ctx context.Context) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	var failure error
-	select {
-	case <-ctx.Done():
-		log.Info("shutting down", "timeout", server.ShutdownTimeout())
-	case failure = <-server.Failed():
-		log.Error("shutting down because a part has failed", "error", failure)
+	for running := true; running; {
+		select {
+		case <-p.hangups:
+			_, _ = reloader.Reload(ctx, "SIGHUP") // which logs what came of it
+			continue
+		case <-ctx.Done():
+			log.Info("shutting down", "timeout", server.ShutdownTimeout())
+		case failure = <-server.Failed():
+			log.Error("shutting down because a part has failed", "error", failure)
+		}
+		running = false
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), server.ShutdownTimeout())
 	defer cancel()

@@ -26,6 +26,7 @@ type program struct {
 	addrs map[string]string // host and port by listener
 	exit  func() int        // waits for the end
 	stop  func(syscall.Signal)
+	pid   int // of one of its own
 
 	mu   sync.Mutex
 	more sync.Cond // of mu: a line was added, or over became true
@@ -89,7 +90,7 @@ func spawn(t *testing.T, path string, args ...string) *program {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &program{stop: func(s syscall.Signal) {
+	p := &program{pid: cmd.Process.Pid, stop: func(s syscall.Signal) {
 		if err := cmd.Process.Signal(s); err != nil {
 			t.Errorf("signal: %v", err)
 		}

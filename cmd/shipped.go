@@ -38,7 +38,7 @@ func shipped() fx.Option {
 		corefx.Transport(tcp.DefaultConfig, tcp.New, "tcp", "tls"),
 		corefx.Config("protocols.stomp", stomp.DefaultConfig), corefx.Protocol(stomp.New),
 		corefx.Config("protocols.mqtt", mqtt.DefaultConfig), corefx.Protocol(mqtt.New),
-		auth(), adminServer(),
+		auth(), adminServer(), auditing(),
 	)
 }
 

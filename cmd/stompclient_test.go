@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,10 @@ func (f stompAnswer) header(name string) string {
 func stompConnect(t *testing.T, nc net.Conn, user, password string, headers ...string) (*stompClient, stompAnswer) {
 	t.Helper()
 	c := &stompClient{t: t, nc: nc, r: bufio.NewReader(nc)}
-	head := append([]string{"accept-version:1.2", "host:/", "heart-beat:0,0"}, headers...)
+	head := append([]string{"accept-version:1.2", "heart-beat:0,0"}, headers...)
+	if !slices.ContainsFunc(headers, func(h string) bool { return strings.HasPrefix(h, "host:") }) {
+		head = append(head, "host:/")
+	}
 	if user != "" {
 		head = append(head, "login:"+user, "passcode:"+password)
 	}

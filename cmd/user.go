@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/plugins/audit"
 	"github.com/wyemq/wye/plugins/users"
 )
 
@@ -29,23 +30,28 @@ func (p *program) user() error {
 	if len(p.args.operands) > 0 {
 		name = p.args.operands[0]
 	}
+	rec := audit.Record{User: name, VHost: p.args.vhost}
 	switch p.args.command {
 	case "user add":
-		return p.addUser(path, name)
+		rec.Event, err = "user_added", p.addUser(path, name)
 	case "user passwd":
-		return p.changePassword(path, name)
+		rec.Event, err = "user_password", p.changePassword(path, name)
 	case "user rm":
-		return p.removeUser(path, name)
+		rec.Event, err = "user_removed", p.removeUser(path, name)
 	case "user import":
-		return p.importUsers(path, name)
+		rec.Event, rec.User, rec.Detail, err = "users_imported", "", name, p.importUsers(path, name)
 	default:
 		return p.listUsers(path)
 	}
+	if err != nil {
+		return err
+	}
+	return auditUsers(config.Get[audit.Config](c, "audit"), rec)
 }
 
 // find returns where a user is in a list; -1: nowhere.
-func find(all []users.User, name string) int {
-	return slices.IndexFunc(all, func(u users.User) bool { return u.Name == name })
+func find(all []users.User, name, vhost string) int {
+	return slices.IndexFunc(all, func(u users.User) bool { return u.Name == name && u.VHost == vhost })
 }
 
 func (p *program) addUser(path, name string) error {
@@ -53,16 +59,16 @@ func (p *program) addUser(path, name string) error {
 	if err != nil {
 		return err
 	}
-	if find(all, name) >= 0 {
+	if find(all, name, p.args.vhost) >= 0 {
 		return fmt.Errorf("user %q is there already; wye user passwd changes the password", name)
 	}
 	password, err := p.askPassword(name)
 	if err != nil {
 		return err
 	}
-	u := users.User{Name: name, Hash: users.Hash(password), Groups: p.args.groups}
+	u := users.User{Name: name, Hash: users.Hash(password), Groups: p.args.groups, VHost: p.args.vhost}
 	err = users.Edit(path, func(all []users.User) ([]users.User, error) {
-		if find(all, name) >= 0 {
+		if find(all, name, p.args.vhost) >= 0 {
 			return nil, fmt.Errorf("user %q is there already", name)
 		}
 		return append(all, u), nil
@@ -86,7 +92,7 @@ func (p *program) changePassword(path, name string) error {
 }
 
 func (p *program) removeUser(path, name string) error {
-	return p.change(path, name, "user %q removed; sessions that it has stay until they end\n", func(all []users.User, i int) ([]users.User, error) {
+	return p.change(path, name, "user %q removed; a broker that runs logs it out\n", func(all []users.User, i int) ([]users.User, error) {
 		return slices.Delete(all, i, i+1), nil
 	})
 }
@@ -94,7 +100,7 @@ func (p *program) removeUser(path, name string) error {
 // change works on a user who is there, and says so.
 func (p *program) change(path, name, done string, fn func(all []users.User, i int) ([]users.User, error)) error {
 	err := users.Edit(path, func(all []users.User) ([]users.User, error) {
-		i := find(all, name)
+		i := find(all, name, p.args.vhost)
 		if i < 0 {
 			return nil, fmt.Errorf("there is no user %q in %s", name, path)
 		}
@@ -113,7 +119,11 @@ func (p *program) listUsers(path string) error {
 		return err
 	}
 	for _, u := range all {
-		fmt.Fprintf(p.stdout, "%s\t%s\n", u.Name, strings.Join(u.Groups, ","))
+		line := u.Name + "\t" + strings.Join(u.Groups, ",")
+		if u.VHost != "" {
+			line += "\t" + u.VHost
+		}
+		fmt.Fprintln(p.stdout, line)
 	}
 	return nil
 }
@@ -131,7 +141,7 @@ func (p *program) importUsers(path, from string) error {
 	added := 0
 	err = users.Edit(path, func(all []users.User) ([]users.User, error) {
 		for _, u := range more {
-			if find(all, u.Name) >= 0 {
+			if find(all, u.Name, u.VHost) >= 0 {
 				notes = append(notes, fmt.Sprintf("user %q: is there already, and stays", u.Name))
 				continue
 			}

@@ -103,13 +103,6 @@ func (o *ackOrder) finish(p *pending, err error) {
 	}
 }
 
-// ready reports whether fire has something to do.
-func (o *ackOrder) ready() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.head < len(o.queue) && o.queue[o.head].ready
-}
-
 // fire calls the callbacks whose turn it is. Only the writer calls it.
 func (o *ackOrder) fire() (any bool) {
 	o.mu.Lock()

@@ -35,23 +35,23 @@ func (a *attachment) wants(m *Message, from *Session) bool {
 	return a.selector == nil || a.selector.Match(selectable{m})
 }
 
-// push queues m for the session.
-func (a *attachment) push(m *Message) {
+// push queues m, which from has published, for the session.
+func (a *attachment) push(m *Message, from *Session) {
 	a.offer(Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1})
-	a.s.writer.kick()
+	a.s.waken(from)
 }
 
 func (a *attachment) offer(d Delivery) {
-	a.s.offered(a.s.out.Push(&a.s.b.policy, d, int64(d.size())))
+	a.s.offered(a.s.out.Push(a.s.b.policy.Load(), d, int64(d.size())))
 }
 
 // offer queues deliveries that stay together.
-func (s *Session) offer(ds []Delivery) { s.offered(s.out.PushTogether(&s.b.policy, ds)) }
+func (s *Session) offer(ds []Delivery) { s.offered(s.out.PushTogether(s.b.policy.Load(), ds)) }
 
 // offered looks at what the outbox did.
 func (s *Session) offered(dropped int, ok bool) {
 	if dropped > 0 {
-		s.b.stats.dropped(ErrSlowConsumer.ID(), dropped)
+		s.v.stats.dropped(ErrSlowConsumer.ID(), dropped)
 	}
 	if !ok {
 		s.end(ErrSlowConsumer)
@@ -99,22 +99,30 @@ func (a *attachment) take(ds []queue.Delivery) {
 		a.scratch = append(a.scratch, d)
 	}
 	s.mu.Unlock()
-	s.out.PushSure(a.scratch...)
+	s.out.PushSure(s.b.policy.Load(), a.scratch...)
 	clear(a.scratch)
 	s.writer.kick()
 }
 
 // detach ends the attachment with its session: what is unsettled goes back, what nobody keeps is deleted.
 func (a *attachment) detach() {
-	a.s.b.stats.subscriptions.Add(-1)
-	a.s.b.effort.Add(-int64(a.cost()))
 	if a.entry != nil {
-		a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
-		a.s.directs.Add(-1)
+		a.unlist()
+		a.entry.direct.Store(nil)
 		return
 	}
+	a.s.v.stats.subscriptions.Add(-1)
+	a.s.b.effort.Add(-int64(a.cost()))
 	a.consumer.Detach()
 	a.bound.left(a.s)
+}
+
+// unlist takes a direct subscription out of the index. It still gets what is under way.
+func (a *attachment) unlist() {
+	a.s.v.stats.subscriptions.Add(-1)
+	a.s.b.effort.Add(-int64(a.cost()))
+	a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
+	a.s.directs.Add(-1)
 }
 
 // drop ends the attachment while its session goes on: its tags are void, and what waits in the outbox
@@ -131,7 +139,7 @@ func (a *attachment) drop() {
 	}
 	s.mu.Unlock()
 	id := a.sub.Load().ID
-	s.out.Remove(&s.b.policy, func(d *Delivery) bool {
+	s.out.Remove(s.b.policy.Load(), func(d *Delivery) bool {
 		return d.source == a || d.source == nil && a.entry != nil && d.Sub.ID == id
 	})
 }
@@ -139,7 +147,7 @@ func (a *attachment) drop() {
 // replaced drops a, in whose place a direct subscription has come, and its private queue.
 func (a *attachment) replaced(ctx context.Context) error {
 	if a.entry != nil {
-		a.detach() // what waits in the outbox is as good for the new one
+		a.unlist() // what waits in the outbox, or is on the way there, is as good for the new one
 		return nil
 	}
 	a.drop()
@@ -205,7 +213,7 @@ func (s *Session) Settle(ctx context.Context, o Outcome, done func(error), tags 
 		return nil
 	}
 	p := &pending{done: done}
-	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	err = s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		s.commit(batch, true, s.b.eng.Commit, func(err error) {
 			claim.finish(err)
 			s.acks.finish(p, engineErr(err))

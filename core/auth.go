@@ -15,7 +15,8 @@ type Principal struct {
 	Groups []string
 	// ClientID as the client gave it, or as the broker made it.
 	ClientID string
-	// VHost the session lives in. An Authenticator that sets it binds the client to that one.
+	// VHost the session lives in. An Authenticator that sets it binds the client to that one; else the credentials are good
+	// for "/", and for others if an Authorizer allows OpConnect on "vhost/<name>".
 	VHost string
 	// Remote is the client's address; the zero Addr when there is none. The broker sets it.
 	Remote netip.Addr
@@ -23,6 +24,9 @@ type Principal struct {
 	Claims *Claims
 	// Expires is when the credentials end, and the session with them; zero: never.
 	Expires time.Time
+
+	by     Authenticator // who has let the client in; nil: nobody was asked
+	source string        // of the credentials
 }
 
 // Authenticator decides who a client is. In configured order, the first that does not return
@@ -67,7 +71,7 @@ type Op uint8
 // The operations. Those after OpDisconnect are authorized only: an Interceptor of OpPublish sees what is retained, one of
 // OpSubscribe every subscription.
 const (
-	OpConnect    Op = iota + 1 // to log in with a client id: "client/<id>"
+	OpConnect    Op = iota + 1 // to log in with a client id, "client/<id>", or to a virtual host, "vhost/<name>"
 	OpPublish                  // to send to a destination
 	OpSubscribe                // to a topic filter
 	OpDeliver                  // a message to a subscription; never authorized
@@ -77,6 +81,7 @@ const (
 	OpCreate                   // a queue that is not there yet, by sending to it or consuming it
 	OpDelete                   // the queue of a group
 	OpRetain                   // to set or clear the retained message of a topic
+	OpManage                   // to administer, not as a client: a queue, "broker/<what>" or "vhost/<name>"
 )
 
 // String returns the name used in configuration and logs.
@@ -102,6 +107,8 @@ func (o Op) String() string {
 		return "delete"
 	case OpRetain:
 		return "retain"
+	case OpManage:
+		return "manage"
 	default:
 		return "unknown"
 	}
@@ -110,7 +117,7 @@ func (o Op) String() string {
 // Authorizer decides what a principal may do; all must agree. It runs for every publish and
 // subscribe, so it does no I/O. dest is a destination, or a filter for OpSubscribe; for a client id and the
 // name of a group it is what the operation says, escaped as [url.PathEscape] does. What a session made for
-// itself alone, as its temporary queues, is not asked for. The error wraps ErrDenied and names the rule.
+// itself alone, as its temporary queues, is not asked for. The error wraps ErrDenied and names the rule: see [Deny].
 type Authorizer interface {
 	Name() string
 	Authorize(ctx context.Context, p *Principal, op Op, dest string) error

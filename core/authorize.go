@@ -15,9 +15,13 @@ const tempTopics = "topic/$temp/"
 
 // Authorize asks whether the client may do op on dest, without doing it.
 func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
-	for _, a := range s.b.o.Authorizers {
-		if err := a.Authorize(ctx, s.Principal(), op, dest); err != nil {
-			return fmt.Errorf("%s %s: %w", op, dest, err)
+	return s.b.authorize(ctx, s.Principal(), op, dest)
+}
+
+func (b *Broker) authorize(ctx context.Context, p *Principal, op Op, dest string) error {
+	for _, a := range b.o.Authorizers {
+		if err := a.Authorize(ctx, p, op, dest); err != nil {
+			return &refusedOp{op, dest, err}
 		}
 	}
 	return nil
@@ -25,19 +29,26 @@ func (s *Session) Authorize(ctx context.Context, op Op, dest string) error {
 
 // denied ends the session for err, if that is what the operator wants, and returns it.
 func (s *Session) denied(err error) error {
-	if s.b.o.DisconnectDenied && errors.Is(err, ErrDenied) {
+	if !errors.Is(err, ErrDenied) {
+		return err
+	}
+	s.observedRefusal(EventRefused, "", err)
+	if s.b.options().DisconnectDenied {
 		s.end(err)
 	}
 	return err
 }
 
-// mayPublish asks for all that sending m takes, to a queue that is as declared if the message makes it.
-func (s *Session) mayPublish(ctx context.Context, m *Message, declared *QueueConfig) error {
+// mayPublish asks for all that sending m takes, to a queue that is as declared if the message makes it. known: that it may be
+// sent at all need not be asked.
+func (s *Session) mayPublish(ctx context.Context, m *Message, declared *QueueConfig, known bool) error {
 	if len(s.b.o.Authorizers) == 0 {
 		return nil
 	}
-	if err := s.Authorize(ctx, OpPublish, m.Destination); err != nil {
-		return err
+	if !known {
+		if err := s.Authorize(ctx, OpPublish, m.Destination); err != nil {
+			return err
+		}
 	}
 	if m.Retain {
 		if err := s.Authorize(ctx, OpRetain, m.Destination); err != nil {
@@ -111,6 +122,21 @@ func (s *Session) mayDelete(ctx context.Context, group, filter string) error {
 	return s.Authorize(ctx, OpDelete, groupName(group))
 }
 
+// CheckDeadLetter says what is wrong with the place of dead letters: it must be a queue.
+func (c *QueueConfig) CheckDeadLetter() error {
+	dead := deadLetterDest(c.DeadLetter)
+	if dead == "" {
+		return nil
+	}
+	if !strings.HasPrefix(dead, "queue/") {
+		return fmt.Errorf("dead letters go to a queue, not to %q: %w", clipped(c.DeadLetter), ErrInvalid)
+	}
+	if err := destination.Check(dead); err != nil {
+		return fmt.Errorf("dead letters: %w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
 // deadLetterDest is where a declaration sends dead letters; "" when it is no place of its own.
 func deadLetterDest(s string) string {
 	switch {
@@ -123,10 +149,8 @@ func deadLetterDest(s string) string {
 	}
 }
 
-// groupName and clientName are what a group and a client id are called when it is asked for them.
+// groupName is what a group is called when it is asked for it.
 func groupName(group string) string { return "group/" + url.PathEscape(group) }
-
-func clientName(id string) string { return "client/" + url.PathEscape(id) }
 
 // owns reports whether filter is a temporary queue of the session, one of its temporary topics, or what the broker tells it.
 func (s *Session) owns(filter string) bool {

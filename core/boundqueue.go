@@ -31,6 +31,7 @@ type boundQueue struct {
 	filter  string // bound to; empty for queues that are published to by name
 	entry   *entry // in the index, when bound
 	spec    queueSpec
+	cfg     atomic.Pointer[QueueConfig]
 	defined atomic.Bool // the engine has the definition
 
 	defining atomic.Bool // it is told
@@ -97,7 +98,7 @@ func (spec *queueSpec) filter() string {
 
 // config returns how a queue behaves.
 func (v *vhost) config(spec *queueSpec) QueueConfig {
-	most, bytes := v.b.o.Limits.SessionQueue, v.b.o.Limits.SessionQueueBytes
+	most, bytes := v.b.options().Limits.SessionQueue, v.b.options().Limits.SessionQueueBytes
 	switch spec.kind {
 	case kindTemp:
 		return QueueConfig{MaxLength: most, MaxBytes: bytes, Overflow: queue.OverflowReject, DeadLetter: noDLQ}
@@ -120,6 +121,15 @@ func (v *vhost) config(spec *queueSpec) QueueConfig {
 			cfg.DeadLetter, cfg.MaxDeliveries = noDLQ, -1
 		}
 		return cfg
+	}
+}
+
+// queue is c in the words of what dispatches.
+func (c *QueueConfig) queue() queue.Config {
+	return queue.Config{
+		MaxDeliveries: c.MaxDeliveries, Backoff: c.Backoff, MaxBackoff: c.MaxBackoff, TTL: c.TTL,
+		MaxLength: c.MaxLength, MaxBytes: c.MaxBytes, Overflow: c.Overflow, Priorities: c.Priorities,
+		ExpiresIdle: c.ExpiresIdle, AutoDelete: c.AutoDelete, ExpiredToDLQ: c.ExpiredToDLQ,
 	}
 }
 

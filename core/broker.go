@@ -1,11 +1,14 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +30,8 @@ type Options struct {
 	Authenticators []Authenticator
 	Authorizers    []Authorizer
 	Interceptors   []Interceptor
+	// Observers are told of logins and refusals.
+	Observers []Observer
 	// Credentials says where those of a client are looked for, in order: the first place that has some is the only one that
 	// counts. Nil: DefaultCredentials. Cookie is the name of the cookie that holds a token; empty: none is looked at.
 	Credentials []string
@@ -39,6 +44,10 @@ type Options struct {
 	Limits Limits
 	// Queues are the policies of queues; the first whose Match fits the queue's name counts.
 	Queues []QueuePolicy
+	// VHosts are the virtual hosts beside "/", which may be among them to be configured. Entrances say which of them listeners
+	// lead to, by the name of the listener; one that is not there leads to all, and to "/" when a client names none.
+	VHosts    []VHost
+	Entrances map[string]Entrance
 	// Version is what protocols tell their clients.
 	Version string
 	// Log takes what an operator should know. Nil: nothing is logged.
@@ -48,7 +57,7 @@ type Options struct {
 // Broker routes messages between sessions. All methods may be called concurrently. It has no
 // goroutine of its own while nothing happens.
 type Broker struct {
-	o        Options
+	o        Options                          // what holds as long as the broker: see options
 	eng      engine.Engine                    // Options.Engine, or that and one in memory
 	spread   func(*engine.Batch, func(error)) // eng.Commit for batches of one message
 	durable  bool
@@ -59,22 +68,28 @@ type Broker struct {
 	sessions atomic.Uint64 // there ever were
 	effort   atomic.Int64  // operations of all selectors
 	changes  atomic.Uint64 // of what authorizers answer
-	policy   outbox.Config[Delivery]
+	mind     mind
+	now      atomic.Pointer[Options]
+	policy   atomic.Pointer[outbox.Config[Delivery]]
 	chains   map[Op]chain
-	stats    stats
 	limited  limitLog
 	memory   memoryWatch
 	accounts accounts
-	tries    *tries.Guard // nil: failed logins cost nothing
+	tries    *tries.Guard
 	delayed  *delayed
+
+	revocations atomic.Uint64 // how often authenticators have changed their mind
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 	work sync.WaitGroup // goroutines the broker started beside those of sessions
 
+	served map[string]*vhost // those configured
+	hosts  map[string]*vhost // by the Hosts of those
+
 	mu     sync.Mutex
 	closed bool
-	vhosts map[string]*vhost
+	vhosts map[string]*vhost // those served, and others that the engine knows
 	online map[clientKey]*Session
 }
 
@@ -86,59 +101,34 @@ func NewBroker(o Options) (*Broker, error) {
 	if o.Engine == nil {
 		return nil, errors.New("broker: no engine")
 	}
-	if o.Limits == (Limits{}) {
-		o.Limits = DefaultLimits()
-	}
-	if err := o.Limits.Validate(); err != nil {
-		return nil, fmt.Errorf("broker: %w", err)
+	if err := o.complete(); err != nil {
+		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	switch o.Anonymous {
-	case "":
-		o.Anonymous = AnonymousLoopback
-	case AnonymousAlways, AnonymousLoopback, AnonymousNever:
-	default:
-		return nil, fmt.Errorf("broker: anonymous must be loopback, false or true, is %q", string(o.Anonymous))
-	}
-	if o.Credentials == nil {
-		o.Credentials = DefaultCredentials()
-	}
-	if err := checkCredentials(o.Credentials); err != nil {
-		return nil, fmt.Errorf("broker: %w", err)
-	}
-	policy, _ := outbox.ParsePolicy(o.Limits.OutboxOverflow)
 	b := &Broker{
 		o: o, log: o.Log, started: time.Now(),
 		vhosts: make(map[string]*vhost), online: make(map[clientKey]*Session),
-		policy: outbox.Config[Delivery]{
-			Items: o.Limits.OutboxMessages, Bytes: o.Limits.OutboxBytes, Policy: policy,
-			Size: func(d *Delivery) int64 { return int64(d.size()) },
-			Key:  func(d *Delivery) any { return conflateKey{d.Sub, d.Destination} },
-		},
-		chains: makeChains(o.Interceptors),
+		chains: makeChains(o.Interceptors), mind: newMind(&o),
 	}
+	b.tries = tries.New(o.Limits.guessing())
+	b.use(&o)
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.stats.init()
 	b.limited.lines, b.limited.stats = rate.New(limitLines, limitBurst), make(map[string]*LimitStats)
 	b.accounts.all = make(map[accountKey]*account)
-	b.tries = o.Limits.guard()
-	for _, a := range o.Authorizers {
-		if c, ok := a.(Changer); ok {
-			c.OnChange(func() {
-				b.changes.Add(1) // first: a subscription that is beginning is looked at again
-				b.background(func() { b.Reauthorize(b.ctx) })
-			})
-		}
-	}
+	b.watch()
 	b.eng, b.spread = o.Engine, o.Engine.Commit
 	if b.durable = o.Engine.Caps().Durable; b.durable {
 		both := tandem.New(o.Engine, memory.New())
 		b.eng, b.spread = both, both.Spread
 	}
-	if err := b.restore(); err != nil {
+	err := b.configureVHosts()
+	if err == nil {
+		err = b.restore()
+	}
+	if err != nil {
 		b.stop()
 		b.work.Wait()
 		for _, v := range b.allVHosts() {
@@ -155,8 +145,8 @@ type conflateKey struct {
 	destination string
 }
 
-// Limits returns the limits the broker was made with.
-func (b *Broker) Limits() Limits { return b.o.Limits }
+// Limits returns the limits that hold now.
+func (b *Broker) Limits() Limits { return b.options().Limits }
 
 // Version returns the version that protocols tell their clients.
 func (b *Broker) Version() string { return b.o.Version }
@@ -194,6 +184,16 @@ func (b *Broker) Close(ctx context.Context) error {
 		v.close(ctx)
 	}
 	return b.eng.Close(ctx)
+}
+
+// VHosts lists the virtual hosts that are served.
+func (b *Broker) VHosts() []string { return slices.Sorted(maps.Keys(b.served)) }
+
+// known returns the namespace called name, or nil.
+func (b *Broker) known(name string) *vhost {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.vhosts[cmp.Or(name, defaultVHost)]
 }
 
 // vhost returns the namespace called name, made on first use.

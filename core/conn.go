@@ -49,10 +49,18 @@ type Conn interface {
 	Info() *ConnInfo
 }
 
-// Waiter is an optional interface of a [Conn] whose transport ends connections that are silent.
+// Holder is an optional interface of a [Conn] whose transport ends connections that are silent.
+type Holder interface {
+	// HeldBack says that the peer may have said something, but nobody has read it: the broker holds it back.
+	HeldBack()
+}
+
+// Waiter is an optional interface of a [Conn] that reads ahead: several messages from the network at a time.
 type Waiter interface {
-	// Waited says that the peer may have said something, but nobody has read it: the broker holds it back.
-	Waited()
+	// BeforeWait sets what is called, by the goroutine that reads, each time before the network is waited for: the moment to
+	// send what was gathered. An error ends the reads with it. It is called once, before the first read. On a Conn that is no
+	// Waiter each NextReader may wait, and each read from what it returns.
+	BeforeWait(fn func() error)
 }
 
 // ConnInfo says where a connection comes from. It is read-only.
@@ -63,8 +71,9 @@ type ConnInfo struct {
 	Listener, Transport string
 	// Subprotocol is the WebSocket subprotocol that was agreed on, as the client spelled it.
 	Subprotocol string
-	// Path is the path of the HTTP request; empty on plain TCP.
-	Path string
+	// Path is the path of the HTTP request, and Host what it asked for; empty on plain TCP. A path that begins with
+	// /vhosts/<name> names a virtual host; what follows is as without it.
+	Path, Host string
 	// Local and Remote are the addresses; behind a trusted proxy Remote is the client's.
 	Local, Remote net.Addr
 	// Forwarded says that the request came by way of a proxy, so that a loopback Remote is not known to be the client's.

@@ -47,7 +47,7 @@ func (b *Broker) gather(l *Login) error {
 	if l.Conn != nil && l.Conn.Info() != nil {
 		info = l.Conn.Info()
 	}
-	for _, source := range b.o.Credentials {
+	for _, source := range b.options().Credentials {
 		switch source {
 		case FromConnect:
 			l.User, l.Password, l.Token, l.Ticket = given.User, given.Password, given.Token, given.Ticket
@@ -60,7 +60,7 @@ func (b *Broker) gather(l *Login) error {
 		case FromSubprotocol:
 			l.Token = info.Bearer
 		case FromCookie:
-			l.Token = cookie(info.Header, b.o.Cookie)
+			l.Token = cookie(info.Header, b.options().Cookie)
 		}
 		if l.User != "" || l.Password != "" || l.Token != "" || l.Ticket != "" {
 			l.Source = source

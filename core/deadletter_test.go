@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -118,4 +119,24 @@ func TestBackoff(t *testing.T) {
 		}
 		w.want(worker, "job")
 	}, coretest.Queue("jobs", core.QueueConfig{Backoff: time.Second, MaxBackoff: 5 * time.Second}))
+}
+
+// Dead letters go to queues with a name that queues can have.
+func TestDeadLetterNames(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.client("")
+		for dead, want := range map[string]bool{
+			"queue/a": true, "a": true, "none": true, "": true, "topic/a": false, "temp/x/y": false, "queue/": false, "queue/#": false, "queue/a\x00b": false, "a\xff": false,
+		} {
+			declared := &core.QueueConfig{DeadLetter: dead}
+			err := c.PublishTo(w.ctx, msg("queue/q", "x"), declared, nil)
+			if (err == nil) != want || err != nil && !errors.Is(err, core.ErrInvalid) {
+				t.Errorf("SEND with %q: %v", dead, err)
+			}
+			err = c.Subscribe(w.ctx, &core.Subscription{ID: dead, Filter: "queue/q", Queue: declared})
+			if (err == nil) != want || err != nil && !errors.Is(err, core.ErrInvalid) {
+				t.Errorf("SUBSCRIBE with %q: %v", dead, err)
+			}
+		}
+	})
 }

@@ -153,7 +153,7 @@ func (d *delayed) publish(r engine.Record) {
 	m.Visible, m.Repeat, m.Timestamp = noTime, nil, noTime
 	d.b.stamp(m)
 	if m.expired(m.Timestamp) {
-		d.b.stats.dropped(ErrExpired.ID(), 1)
+		v.stats.dropped(ErrExpired.ID(), 1)
 		d.b.eng.Commit(&engine.Batch{Ops: ops}, retry)
 		return
 	}

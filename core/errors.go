@@ -31,6 +31,7 @@ var (
 	ErrNotUTF8      = NewReason("invalid_utf8", 1007, "invalid UTF-8")
 	ErrLogin        = NewReason("bad_credentials", 1008, "login refused")
 	ErrTokenExpired = NewReason("token_expired", 1008, "the credentials have expired")
+	ErrRevoked      = NewReason("credentials_revoked", 1008, "the credentials are not valid any more")
 	ErrLoginTimeout = NewReason("login_timeout", 1008, "no login in time")
 	ErrDenied       = NewReason("not_authorized", 1008, "not authorized")
 	ErrLimit        = NewReason("limit_exceeded", 1008, "limit exceeded")

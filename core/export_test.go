@@ -46,4 +46,4 @@ func DecodeState(bucket string, b []byte) (again []byte, err error) {
 func (b *Broker) Tight(n int32) { b.memory.tight.Store(n) }
 
 // Watch looks at the memory once.
-func (b *Broker) Watch(budget int64) { b.watch(budget) }
+func (b *Broker) Watch(budget int64) { b.watchMemory(budget) }

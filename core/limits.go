@@ -92,9 +92,9 @@ func DefaultLimits() Limits {
 // loginHold is for how long a login is held at most: a connection waits meanwhile, and counts.
 const loginHold = 2 * time.Second
 
-// guard returns what makes guessing slow; nil: nothing does.
-func (l *Limits) guard() *tries.Guard {
-	return tries.New(tries.Config{Free: l.LoginTries, First: l.LoginDelay, Most: l.LoginDelayMost, Hold: loginHold, Forget: l.LoginForget})
+// guessing says how slow it is made.
+func (l *Limits) guessing() tries.Config {
+	return tries.Config{Free: l.LoginTries, First: l.LoginDelay, Most: l.LoginDelayMost, Hold: loginHold, Forget: l.LoginForget}
 }
 
 // Validate names every limit that makes no sense.

@@ -20,20 +20,18 @@ const takeoverWait = 5 * time.Second
 // ends the session: takeover, slow consumer, administrator, failed delivery. A session with the
 // same client id is closed with ErrTakenOver first, and waited for, bounded. The error wraps
 // ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
-func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Session, error) {
+func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *Session, err error) {
 	if l.Conn != nil && l.Conn.Info() != nil && l.Conn.Info().Refused != nil {
 		return nil, l.Conn.Info().Refused // the transport has counted and logged it
 	}
+	defer func() { b.observedLogin(&l, s, err) }()
 	if b.memory.tight.Load() >= tightFull {
 		return nil, b.turnedAway(&l, "memory", ErrBusy, "memory is short")
 	}
-	p, err := b.authenticate(ctx, &l)
+	revocations := b.revocations.Load()
+	p, v, err := b.authenticate(ctx, &l)
 	if err != nil {
 		return nil, err
-	}
-	v := b.vhost(defaultVHost)
-	if p.VHost != "" && p.VHost != v.name {
-		return nil, fmt.Errorf("user %q is of virtual host %q, which is not served: %w", p.Name, p.VHost, ErrLogin)
 	}
 	p.VHost, p.ClientID, p.Remote = v.name, l.ClientID, remoteOf(l.Conn)
 	if p.ClientID == "" {
@@ -42,9 +40,9 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	if !utf8.ValidString(p.ClientID) {
 		return nil, fmt.Errorf("client id is not UTF-8: %w", ErrInvalid)
 	}
-	s := &Session{
-		b: b, v: v, conn: l.Conn, principal: p, deliver: deliver,
-		counters: b.stats.protocol(l.Protocol),
+	s = &Session{
+		b: b, v: v, conn: l.Conn, protocol: l.Protocol, principal: p, deliver: deliver,
+		counters: v.stats.protocol(l.Protocol),
 		subs:     make(map[string]*attachment), held: make(map[uint64]held),
 		gone: make(chan struct{}),
 	}
@@ -53,11 +51,11 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 	s.writer.start = s.writer.run
 	s.number = b.sessions.Add(1)
 	s.acks.init(s.writer.kick, s.panicked)
-	s.window = queue.NewWindow(b.o.Limits.Unacked)
+	s.window = queue.NewWindow(b.options().Limits.Unacked)
 	if l.Credit > 0 {
-		s.window = queue.NewWindow(min(l.Credit, b.o.Limits.Unacked))
+		s.window = queue.NewWindow(min(l.Credit, b.options().Limits.Unacked))
 	}
-	if err := s.Authorize(ctx, OpConnect, clientName(p.ClientID)); err != nil {
+	if err := s.Authorize(ctx, OpConnect, ClientName(p.ClientID)); err != nil {
 		return nil, err
 	}
 	err = b.intercept(ctx, &Call{Op: OpConnect, Principal: &s.principal}, lastDoesNothing)
@@ -85,23 +83,41 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (*Se
 		return nil, err
 	}
 	s.expire()
+	if b.revocations.Load() != revocations { // who looked for sessions to end may not have seen this one
+		_ = s.Close()
+		return nil, fmt.Errorf("users have changed meanwhile, log in again: %w", ErrUnavailable)
+	}
 	return s, nil
 }
 
-// authenticate asks who the client is.
-func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, error) {
+// authenticate asks who the client is, and where it may go.
+func (b *Broker) authenticate(ctx context.Context, l *Login) (Principal, *vhost, error) {
 	if err := b.gather(l); err != nil {
-		return Principal{}, err
+		return Principal{}, nil, err
 	}
+	at := b.find(l)
+	if l.VHost = at.asked; at.v != nil {
+		l.VHost = at.v.name
+	}
+	p, err := b.identify(ctx, l)
+	if err != nil {
+		return Principal{}, nil, err
+	}
+	v, err := b.enter(ctx, l, at, &p)
+	return p, v, err
+}
+
+// identify asks who the client is.
+func (b *Broker) identify(ctx context.Context, l *Login) (Principal, error) {
 	if p, err := b.ask(ctx, l); !errors.Is(err, ErrSkip) {
 		return p, err
 	}
 	switch {
-	case b.o.Anonymous == AnonymousAlways:
+	case b.options().Anonymous == AnonymousAlways:
 		return Principal{}, nil
-	case b.o.Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
+	case b.options().Anonymous == AnonymousLoopback && l.Conn != nil && l.Conn.Info().Loopback():
 		return Principal{}, nil
-	case b.o.Anonymous == AnonymousLoopback:
+	case b.options().Anonymous == AnonymousLoopback:
 		return Principal{}, fmt.Errorf("anonymous clients are served on loopback addresses only (auth.anonymous): %w", ErrLogin)
 	default:
 		return Principal{}, fmt.Errorf("anonymous clients are not served (auth.anonymous): %w", ErrLogin)
@@ -118,6 +134,7 @@ func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
 	for _, a := range b.o.Authenticators {
 		p, err := a.Authenticate(ctx, l)
 		if err == nil {
+			p.by, p.source = a, l.Source
 			b.log.Debug("login", "user", p.Name, "client", l.ClientID, "authenticator", a.Name(), "credentials", l.Source)
 			b.tries.Passed(remoteOf(l.Conn), l.User)
 			return p, nil
@@ -186,8 +203,8 @@ func (b *Broker) Try(ctx context.Context, from netip.Addr, user string) (tried f
 // refusal is all that a client is told of why its credentials are not accepted, so that nobody finds out which names
 // there are.
 type refusal struct {
-	source string
-	err    error
+	source, authenticator string
+	err                   error
 }
 
 func (r *refusal) Error() string {
@@ -206,7 +223,7 @@ func (r *refusal) Unwrap() error { return r.err }
 func (b *Broker) refuse(l *Login, authenticator string, err error) error {
 	b.log.Info("login refused", "user", l.User, "client", l.ClientID, "remote", remoteOf(l.Conn),
 		"authenticator", authenticator, "credentials", l.Source, "error", err)
-	return &refusal{l.Source, err}
+	return &refusal{l.Source, authenticator, err}
 }
 
 // register makes s the session of its client id, after the one before it has gone.
@@ -219,8 +236,13 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 			return ErrShutdown
 		}
 		old := b.online[key]
+		if most := s.v.settings.MaxSessions; old == nil && most > 0 && s.v.online >= most {
+			b.mu.Unlock()
+			return fmt.Errorf("%d clients are the most that virtual host %q may have (vhosts.max_sessions): %w", most, s.v.name, ErrLimit)
+		}
 		if old == nil {
 			b.online[key] = s
+			s.v.online++
 			b.mu.Unlock()
 			s.counters.sessions.Add(1)
 			return nil
@@ -265,13 +287,14 @@ func (b *Broker) offline(s *Session) {
 	defer b.mu.Unlock()
 	if key := (clientKey{s.v.name, s.principal.ClientID}); b.online[key] == s {
 		delete(b.online, key)
+		s.v.online--
 	}
 }
 
 // claimState finds what an earlier session left, or begins anew. What another user has left is neither taken nor
 // thrown away; that of a client without a name is nobody's, and goes.
 func (s *Session) claimState(l *Login) error {
-	expiry := min(l.Expiry, s.b.o.Limits.SessionExpiry)
+	expiry := min(l.Expiry, s.b.options().Limits.SessionExpiry)
 	s.v.mu.Lock()
 	old := s.v.kept[s.principal.ClientID]
 	if old != nil && old.user != "" && old.user != s.principal.Name {
@@ -290,7 +313,7 @@ func (s *Session) claimState(l *Login) error {
 	if old != nil {
 		old.end()
 	}
-	if most := s.b.o.Limits.KeptSessions; expiry > 0 && s.v.lasting.Load() >= int64(most) {
+	if most := s.b.options().Limits.KeptSessions; expiry > 0 && s.v.lasting.Load() >= int64(most) {
 		return s.exceeded("kept_sessions", ErrLimit, "%d sessions are kept, the most there may be", most)
 	}
 	st := newState(s.v, s.principal.ClientID, s.principal.Name)

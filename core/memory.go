@@ -90,10 +90,10 @@ type memoryWatch struct {
 //
 // The Go runtime is told of the budget as well, for as long as Run runs, unless it was told of less (GOMEMLIMIT).
 func (b *Broker) Run(ctx context.Context, ready func()) error {
-	budget, source := b.o.Limits.Memory, "limits.memory"
-	if budget == 0 {
-		budget, source = room.Total(os.DirFS("/"))
-		budget /= 2
+	there, source := room.Total(os.DirFS("/"))
+	budget := cmp.Or(b.options().Limits.Memory, there/2)
+	if b.options().Limits.Memory > 0 {
+		source = "limits.memory"
 	}
 	if budget == 0 {
 		b.log.Warn("the memory is not watched: it is not known how much there is, set limits.memory")
@@ -107,7 +107,7 @@ func (b *Broker) Run(ctx context.Context, ready func()) error {
 		debug.SetMemoryLimit(b.memory.told)
 		defer debug.SetMemoryLimit(old)
 	}
-	b.watch(budget)
+	b.watchMemory(budget)
 	ready()
 	tick := time.NewTicker(memoryTick)
 	defer tick.Stop()
@@ -117,13 +117,13 @@ func (b *Broker) Run(ctx context.Context, ready func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			b.watch(budget)
+			b.watchMemory(cmp.Or(b.options().Limits.Memory, there/2, budget)) // it may have changed
 		}
 	}
 }
 
-// watch looks once.
-func (b *Broker) watch(budget int64) {
+// watchMemory looks once.
+func (b *Broker) watchMemory(budget int64) {
 	m := &b.memory
 	s := sample()
 	s.Budget = budget
@@ -300,14 +300,14 @@ func (s *Session) share() *rate.Bucket {
 	return s.fair
 }
 
-// Hold tells how many bytes the protocol holds of messages that are not complete; 0 when there are none any more. It is for
+// Held tells how many bytes the protocol holds of messages that are not complete; 0 when there are none any more. It is for
 // what is large, and may wait as Publish does. An error is the end of the connection: memory is short.
-func (s *Session) Hold(ctx context.Context, bytes int) error {
+func (s *Session) Held(ctx context.Context, bytes int) error {
 	more := int64(bytes) - s.incomplete.Swap(int64(bytes))
 	if more <= 0 || s.b.memory.tight.Load() == 0 {
 		return nil
 	}
-	return s.spare(ctx, int(more), s.b.o.Limits.PublishWait)
+	return s.spare(ctx, int(more), s.b.options().Limits.PublishWait)
 }
 
 // Admit says whether anybody new may come: transports that can refuse a connection before it stands ask it. The error

@@ -59,10 +59,10 @@ func TestShortOfMemory(t *testing.T) {
 		if err := modest.Commit(w.ctx, core.Transaction{Sends: []*core.Message{{Destination: "topic/a"}}}, nil); !errors.Is(err, core.ErrBusy) {
 			t.Errorf("a transaction: %v", err)
 		}
-		if err := modest.Hold(w.ctx, 1<<20); !errors.Is(err, core.ErrBusy) {
+		if err := modest.Held(w.ctx, 1<<20); !errors.Is(err, core.ErrBusy) {
 			t.Errorf("a message that is not complete: %v", err)
 		}
-		if err := modest.Hold(w.ctx, 0); err != nil {
+		if err := modest.Held(w.ctx, 0); err != nil {
 			t.Errorf("a message that is: %v", err)
 		}
 		w.sub(modest, "topic/b") // who is there goes on
@@ -104,7 +104,7 @@ func TestShed(t *testing.T) {
 			w.ok(p.Publish(w.ctx, &core.Message{Destination: "topic/large", Body: bytes.Repeat([]byte("x"), 1<<20)}, nil))
 			w.ok(p.Publish(w.ctx, &core.Message{Destination: "topic/small", Body: []byte("x")}, nil))
 		}
-		w.ok(half.Hold(w.ctx, 4<<20))
+		w.ok(half.Held(w.ctx, 4<<20))
 		synctest.Wait()
 		w.b.Watch(math.MaxInt64 / 1000)
 		if w.b.Memory().Outboxes != 0 {

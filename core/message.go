@@ -64,6 +64,7 @@ type Message struct {
 	beside       int  // bytes, beside the body, that count: see Size
 	fromRetained bool // a copy for the queue of one new subscriber
 	encoded      atomic.Pointer[encoding]
+	preset       encoding // the one that came with it
 }
 
 // besideFree is how many bytes a message may have beside its body that do not count against limits of bytes.
@@ -126,6 +127,13 @@ func (m *Message) Encoded(key string, enc func(*Message) []byte) []byte {
 			}
 		}
 	}
+}
+
+// Preset gives m a wire form that [Message.Encoded] would otherwise make, because the publisher has sent just these bytes. It is
+// called once, before Publish; nobody writes to b any more.
+func (m *Message) Preset(key string, b []byte) {
+	m.preset = encoding{key: key, bytes: b}
+	m.encoded.Store(&m.preset)
 }
 
 // Get returns the first value of the header called name, and whether there is one.

@@ -180,7 +180,8 @@ func (m *Mux) pick(c Conn) (Protocol, Conn, error) {
 		}
 		return nil, nil, fmt.Errorf("subprotocol %q: %w", info.Subprotocol, ErrUnsupported)
 	}
-	if p := m.paths[strings.TrimRight(info.Path, "/")]; p != nil && info.Path != "" {
+	_, path, _ := cutPath(info.Path)
+	if p := m.paths[strings.TrimRight(path, "/")]; p != nil && path != "" {
 		return p, c, nil
 	}
 	if len(m.protocols) == 1 {
@@ -240,10 +241,10 @@ type sniffed struct {
 	r    io.Reader
 }
 
-// Waited implements [Waiter], if the Conn below does.
-func (s *sniffed) Waited() {
-	if w, ok := s.Conn.(Waiter); ok {
-		w.Waited()
+// HeldBack implements [Holder], if the Conn below does.
+func (s *sniffed) HeldBack() {
+	if h, ok := s.Conn.(Holder); ok {
+		h.HeldBack()
 	}
 }
 

@@ -63,7 +63,7 @@ func (as *accounts) use(l *Limits, k accountKey, fn func(*account) bool) (*accou
 
 // connect counts the session among those of its user.
 func (s *Session) connect() error {
-	l := &s.b.o.Limits
+	l := &s.b.options().Limits
 	a, ok := s.b.accounts.use(l, accountOf(&s.principal), func(a *account) bool {
 		if l.UserConnections > 0 && a.connections >= l.UserConnections {
 			return false
@@ -83,7 +83,7 @@ func (s *Session) connect() error {
 
 // disconnect counts it out.
 func (s *Session) disconnect() {
-	s.b.accounts.use(&s.b.o.Limits, accountOf(&s.principal), func(a *account) bool {
+	s.b.accounts.use(&s.b.options().Limits, accountOf(&s.principal), func(a *account) bool {
 		a.connections--
 		return true
 	})
@@ -91,8 +91,8 @@ func (s *Session) disconnect() {
 
 // claimQueue counts a durable queue of a user, and reports whether one more was permitted.
 func (b *Broker) claimQueue(k accountKey) (permitted bool) {
-	most := b.o.Limits.UserDurableQueues
-	_, permitted = b.accounts.use(&b.o.Limits, k, func(a *account) bool {
+	most := b.options().Limits.UserDurableQueues
+	_, permitted = b.accounts.use(&b.options().Limits, k, func(a *account) bool {
 		a.queues++
 		return most == 0 || a.queues <= most
 	})
@@ -101,7 +101,7 @@ func (b *Broker) claimQueue(k accountKey) (permitted bool) {
 
 // freeQueue counts it out.
 func (b *Broker) freeQueue(k accountKey) {
-	b.accounts.use(&b.o.Limits, k, func(a *account) bool {
+	b.accounts.use(&b.options().Limits, k, func(a *account) bool {
 		a.queues--
 		return true
 	})
@@ -144,7 +144,7 @@ func (p *pace) take(messages, size int, most time.Duration) (wait time.Duration,
 
 // brake holds a publish back that is too fast, or for which there is no memory; what would have to wait too long is refused.
 func (s *Session) brake(ctx context.Context, messages, size int) error {
-	most := s.b.o.Limits.PublishWait
+	most := s.b.options().Limits.PublishWait
 	if s.pace != nil {
 		wait, limit, ok := s.pace.take(messages, size, most)
 		if !ok {
@@ -165,6 +165,7 @@ const glance = 50 * time.Millisecond
 
 // pause waits, while the session lives.
 func (s *Session) pause(ctx context.Context, d time.Duration) error {
+	s.wake() // nobody waits with it
 	for end := time.Now().Add(d); ; {
 		left := time.Until(end)
 		if left <= 0 {
@@ -173,8 +174,8 @@ func (s *Session) pause(ctx context.Context, d time.Duration) error {
 		t := time.NewTimer(min(left, glance))
 		select {
 		case <-t.C:
-			if w, ok := s.conn.(Waiter); ok {
-				w.Waited()
+			if w, ok := s.conn.(Holder); ok {
+				w.HeldBack()
 			}
 		case <-ctx.Done():
 			t.Stop()

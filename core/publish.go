@@ -28,7 +28,7 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if strings.HasPrefix(m.Destination, authTopics) {
+	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
 	if s.pace != nil || s.b.memory.tight.Load() != 0 {
@@ -42,6 +42,7 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if s.b.chains[OpPublish] == nil {
 		return s.publish(ctx, m, queue, done)
 	}
+	s.wake() // interceptors may take their time
 	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(ctx context.Context, c *Call) error {
 		return s.publish(ctx, c.Message, queue, done)
 	})
@@ -49,24 +50,44 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 
 // admit checks m and makes it the session's.
 func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) error {
-	if err := destination.Check(m.Destination); err != nil {
-		return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
+	known := s.way(m.Destination).permits(s)
+	var asked way
+	if !known {
+		asked = s.asks(m.Destination)
+		if err := destination.Check(m.Destination); err != nil {
+			return fmt.Errorf("publish: %w: %w", ErrInvalid, err)
+		}
 	}
 	if m.TextBody && !utf8.Valid(m.Body) {
 		return fmt.Errorf("publish %s: the body is said to be text and is not UTF-8: %w", m.Destination, ErrInvalid)
 	}
-	if strings.HasPrefix(m.Destination, authTopics) {
+	if !known && ofBroker(m.Destination) {
 		return fmt.Errorf("%s is the broker's own: %w", m.Destination, ErrDenied)
 	}
-	if err := s.mayPublish(ctx, m, declared); err != nil {
+	if declared != nil {
+		if err := declared.CheckDeadLetter(); err != nil {
+			return err
+		}
+	}
+	if err := s.mayPublish(ctx, m, declared, known); err != nil {
 		return err
 	}
+	if !known {
+		s.learn(asked)
+	}
 	if m.Retain && len(m.Body) > 0 {
+		s.wake() // the engine may be asked
 		if err := s.mayRetain(ctx, m); err != nil {
+			return err
+		}
+		if err := s.v.hasRoomToRetain(ctx, m); err != nil {
 			return err
 		}
 	}
 	m.Publisher, m.User = s.principal.ClientID, s.principal.Name
+	if m.Timestamp.IsZero() {
+		m.Timestamp = s.waker.clock()
+	}
 	s.b.stamp(m)
 	if m.beside > 0 || len(m.Header) > 0 {
 		if err := s.mayHaveHeaders(m); err != nil {
@@ -79,7 +100,7 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 }
 
 func (s *Session) mayHaveHeaders(m *Message) error {
-	l := &s.b.o.Limits
+	l := &s.b.options().Limits
 	if len(m.Header) > l.Headers {
 		return s.exceeded("headers", ErrLimit, "publish %s: %d headers are the most there may be", m.Destination, l.Headers)
 	}
@@ -94,7 +115,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 		return s.publishLater(ctx, m, done)
 	}
 	if m.expired(m.Timestamp) {
-		s.b.stats.dropped(ErrExpired.ID(), 1)
+		s.v.stats.dropped(ErrExpired.ID(), 1)
 		return s.answer(ctx, done, Published{}, nil)
 	}
 	stored := func() {}
@@ -103,27 +124,23 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
-	if err := r.reserve(ctx, s.v, m, declared); err != nil {
+	if !strings.HasPrefix(m.Destination, "topic/") {
+		s.wake() // the queue may have to be made
+	}
+	if err := r.reserve(ctx, s.v, m, declared, s); err != nil {
 		stored()
 		return s.answer(ctx, done, Published{}, err)
 	}
 	if len(r.queues) == 0 && !m.Retain {
 		return s.answer(ctx, done, Published{Matched: r.direct(m, s)}, nil)
 	}
-	batch := &engine.Batch{Ops: r.ops(s.b, s.v, m, nil), Relaxed: !m.Persistent}
-	p := &pending{published: done}
-	queues, bytes := append([]*boundQueue(nil), r.queues...), r.bytes
-	err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
-		p.result.Matched = len(queues) + r.direct(m, s)
-		s.commit(batch, r.stored, s.b.spread, func(err error) {
-			stored()
-			if err != nil {
-				for _, bq := range queues {
-					bq.q.Unreserve(bytes)
-				}
-			}
-			s.acks.finish(p, engineErr(err))
-		})
+	s.wake() // there may be too many under way
+	p := &publication{pending: pending{published: done}, s: s, bytes: r.bytes, stored: stored}
+	p.queues = append(p.queue[:0], r.queues...)
+	p.batch = engine.Batch{Ops: r.ops(s.b, s.v, m, p.ops[:0], p.logs[:0]), Relaxed: !m.Persistent}
+	err := s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, &p.pending, func() {
+		p.result.Matched = len(p.queues) + r.direct(m, s)
+		s.commit(&p.batch, r.stored, s.b.spread, p.committed)
 	})
 	if err != nil {
 		stored()
@@ -132,11 +149,35 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	return err
 }
 
+// publication is a publish on its way through the engine: one piece of memory if it goes to one queue.
+type publication struct {
+	pending
+	s      *Session
+	batch  engine.Batch
+	ops    [1]engine.Op
+	logs   [1]engine.LogID
+	queues []*boundQueue
+	queue  [1]*boundQueue
+	bytes  int // reserved in each of them
+	stored func()
+}
+
+// committed is called when the engine has done its work.
+func (p *publication) committed(err error) {
+	p.stored()
+	if err != nil {
+		for _, bq := range p.queues {
+			bq.q.Unreserve(p.bytes)
+		}
+	}
+	p.s.acks.finish(&p.pending, engineErr(err))
+}
+
 // answer calls done with an outcome that is known, in its turn.
 func (s *Session) answer(ctx context.Context, done func(Published, error), result Published, outcome error) error {
 	if done == nil {
 		if outcome != nil {
-			s.b.stats.dropped(ReasonID(outcome), 1)
+			s.v.stats.dropped(ReasonID(outcome), 1)
 		}
 		return nil
 	}
@@ -148,7 +189,7 @@ func (s *Session) answer(ctx context.Context, done func(Published, error), resul
 }
 
 func (s *Session) answerLater(ctx context.Context, p *pending) error {
-	if err := s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {}); err != nil {
+	if err := s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {}); err != nil {
 		return err
 	}
 	s.writer.kick()
@@ -162,7 +203,7 @@ func (s *Session) publishLater(ctx context.Context, m *Message, done func(Publis
 		return err
 	}
 	p := &pending{published: done, result: Published{Matched: 1}}
-	return s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	return s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		s.commit(&engine.Batch{Ops: []engine.Op{op}, Relaxed: !m.Persistent}, true, s.b.eng.Commit, func(err error) {
 			s.acks.finish(p, engineErr(err))
 		})
@@ -206,7 +247,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	}
 	c.ops = settled.ops(c.ops)
 	p := &pending{done: done}
-	err = s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	err = s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		for i := range c.routes {
 			c.routes[i].direct(c.sends[i], s)
 		}
@@ -270,12 +311,12 @@ func (c *commit) send(ctx context.Context, m *Message) error {
 		return nil
 	}
 	r := routings.Get().(*routing)
-	if err := r.reserve(ctx, c.s.v, m, nil); err != nil {
+	if err := r.reserve(ctx, c.s.v, m, nil, c.s); err != nil {
 		r.release()
 		return err
 	}
 	c.sends, c.routes = append(c.sends, m), append(c.routes, r)
-	c.ops = r.ops(c.s.b, c.s.v, m, c.ops)
+	c.ops = r.ops(c.s.b, c.s.v, m, c.ops, nil)
 	return nil
 }
 

@@ -14,7 +14,8 @@ import (
 // The topics between a client and the broker about its credentials. What is published below authTopics reaches nobody
 // else, and subscriptions there see what is meant for their session alone.
 const (
-	authTopics = "topic/$auth/"
+	authTopic  = "topic/$auth"
+	authTopics = authTopic + "/"
 	// RefreshTopic takes a new token, as body, while the old one holds.
 	RefreshTopic = authTopics + "refresh"
 	// ExpiringTopic tells, in JSON, when the credentials are about to end: {"expires_at": "…", "expires_in": 60}.
@@ -34,19 +35,35 @@ func (s *Session) Refresh(ctx context.Context, l Login) error {
 		return ErrClosed
 	}
 	old := s.Principal()
-	l.ClientID, l.Conn, l.Source = old.ClientID, s.conn, FromRefresh
+	l.ClientID, l.VHost, l.Conn, l.Source = old.ClientID, old.VHost, s.conn, FromRefresh
+	if name, user, ok := cutUser(l.User); ok && name == s.v.name {
+		l.User = user
+	}
 	p, err := s.b.ask(ctx, &l)
 	if err == nil && (p.Name != old.Name || p.VHost != "" && p.VHost != old.VHost) {
 		err = s.b.refuse(&l, "", fmt.Errorf("the new credentials are not of user %q: %w", old.Name, ErrLogin))
 	}
+	if err == nil {
+		_, err = s.b.enter(ctx, &l, place{s.v, s.v.name, FromRefresh}, &p)
+	}
 	if err != nil {
+		l.User = old.Name // whose it is to be
+		s.b.observedLogin(&l, s, err)
 		return fmt.Errorf("refresh: %w: %w", ErrDenied, err)
 	}
 	p.ClientID, p.VHost, p.Remote = old.ClientID, old.VHost, old.Remote
 	s.who.Store(&p)
+	s.observed(&Event{Kind: EventRefreshed})
 	s.expire()
 	s.recheck(ctx)
 	return nil
+}
+
+// ofBroker reports whether dest is one of the topics about credentials, or the one above them: a filter of what is below it
+// matches that as well.
+func ofBroker(dest string) bool {
+	rest, ok := strings.CutPrefix(dest, authTopic)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // publishToBroker works off a message below authTopics.
@@ -116,7 +133,7 @@ func (s *Session) tell(dest string, what map[string]any) {
 // give hands a message to this subscription alone, past the index.
 func (a *attachment) give(m *Message) {
 	if a.entry != nil {
-		a.push(m)
+		a.push(m, nil)
 		return
 	}
 	size := m.size()
@@ -146,7 +163,20 @@ func (s *Session) recheck(ctx context.Context) {
 			continue
 		}
 		s.b.log.Info("subscription ended", "client", s.ID(), "subscription", sub.Filter, "reason", ReasonID(err), "error", err)
+		s.observedRefusal(EventRevoked, sub.Filter, err)
 		s.tell(RevokedTopic, map[string]any{"subscription": sub.Filter})
+	}
+}
+
+// recheckWill forgets a will that the client may not publish any more: rules and credentials may be others than at the login.
+func (s *Session) recheckWill(st *state) {
+	m := st.pendingWill()
+	if m == nil || len(s.b.o.Authorizers) == 0 {
+		return
+	}
+	if err := s.mayPublish(s.b.ctx, m, nil, false); err != nil {
+		s.b.log.Info("will not published", "client", s.ID(), "destination", m.Destination, "reason", ReasonID(err), "error", err)
+		st.dropWill()
 	}
 }
 

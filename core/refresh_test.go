@@ -206,3 +206,23 @@ func TestDisconnectDenied(t *testing.T) {
 		}
 	}
 }
+
+// TestAboveAuth lets nobody publish where a subscription to what the broker says of credentials hears it.
+func TestAboveAuth(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c, mal := w.client(""), w.client("")
+		w.sub(c, "topic/$auth/#")
+		for _, dest := range []string{"topic/$auth", "topic/$auth/expiring", "topic/$auth/"} {
+			if _, err := w.send(mal, dest, "forged", retain); !errors.Is(err, core.ErrDenied) {
+				t.Errorf("%s: %v", dest, err)
+			}
+			err := mal.Commit(w.ctx, core.Transaction{Sends: []*core.Message{msg(dest, "forged")}}, nil)
+			if !errors.Is(err, core.ErrDenied) {
+				t.Errorf("%s in a transaction: %v", dest, err)
+			}
+		}
+		w.nothing(c)
+		_, err := w.send(mal, "topic/$author", "x")
+		w.ok(err)
+	})
+}

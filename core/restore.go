@@ -26,6 +26,11 @@ func (b *Broker) restore() error {
 		return err
 	}
 	b.comeBack(sessions)
+	for _, v := range b.allVHosts() {
+		if b.served[v.name] == nil {
+			b.log.Warn("virtual host is in the store and not configured: nobody can log in to it", "vhost", v.name)
+		}
+	}
 	return nil
 }
 

@@ -102,7 +102,7 @@ func (c *catchUp) unlessNewer(topic string, hand func()) {
 // mayRetain refuses a retained message of a new topic when there are too many.
 func (s *Session) mayRetain(ctx context.Context, m *Message) error {
 	r, v := s.b.eng.Retained(), s.v
-	if r.Len() < s.b.o.Limits.RetainedMessages {
+	if r.Len() < s.b.options().Limits.RetainedMessages {
 		return nil
 	}
 	known := false
@@ -110,7 +110,7 @@ func (s *Session) mayRetain(ctx context.Context, m *Message) error {
 	if err != nil || known {
 		return engineErr(err)
 	}
-	return s.exceeded("retained_messages", ErrLimit, "%d retained messages are the most there may be", s.b.o.Limits.RetainedMessages)
+	return s.exceeded("retained_messages", ErrLimit, "%d retained messages are the most there may be", s.b.options().Limits.RetainedMessages)
 }
 
 // retainKey names the retained message of a topic in the engine.
@@ -159,7 +159,7 @@ func (a *attachment) offerRetained(m *Message, newer *catchUp) {
 	dropped, ok := 0, true
 	newer.unlessNewer(m.Destination, func() {
 		d := Delivery{Message: m, Sub: a.sub.Load(), Attempt: 1, FromRetained: true}
-		dropped, ok = a.s.out.Push(&a.s.b.policy, d, int64(d.size()))
+		dropped, ok = a.s.out.Push(a.s.b.policy.Load(), d, int64(d.size()))
 	})
 	a.s.offered(dropped, ok)
 	a.s.writer.kick()

@@ -18,6 +18,7 @@ import (
 // routing is where one message goes. It is pooled: a publish to direct subscribers costs no memory.
 type routing struct {
 	found    subtree.Result[*entry]
+	matching []*entry      // those found, or known
 	queues   []*boundQueue // reserved
 	bytes    int
 	stored   bool          // in a durable log, or retained; set by ops
@@ -31,12 +32,13 @@ func (r *routing) release() {
 	clear(r.queues)
 	r.queues = r.queues[:0]
 	clear(r.found.Direct)
-	r.found.Direct = r.found.Direct[:0]
+	r.found.Direct, r.matching = r.found.Direct[:0], nil
 	routings.Put(r)
 }
 
-// reserve finds where m goes and takes the room it needs in every queue; when one refuses, none has it.
-func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig) error {
+// reserve finds where m goes, which from has published or nobody, and takes the room it needs in every queue; when one refuses,
+// none has it.
+func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig, from *Session) error {
 	r.bytes = m.size()
 	if !strings.HasPrefix(m.Destination, "topic/") {
 		bq, err := v.namedQueue(ctx, m.Destination, declared, m.User)
@@ -45,8 +47,8 @@ func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *Q
 		}
 		return r.take(bq, m)
 	}
-	v.index.Match(m.Destination, &r.found)
-	for _, e := range r.found.Direct {
+	r.match(v, m.Destination, from)
+	for _, e := range r.matching {
 		if e.queue == nil || !m.Persistent && e.queue.skipsTransient() {
 			continue
 		}
@@ -60,13 +62,33 @@ func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *Q
 		}
 	}
 	if m.Retain {
-		for _, e := range r.found.Direct {
+		for _, e := range r.matching {
 			if c := e.catching.Load(); c != nil {
 				c.note(m.Destination)
 			}
 		}
 	}
 	return nil
+}
+
+// match finds the entries for dest, and remembers them for its publisher.
+func (r *routing) match(v *vhost, dest string, from *Session) {
+	var w *way
+	if from != nil {
+		if w = from.way(dest); w != nil && w.generation != 0 && w.generation == v.index.Generation() {
+			r.matching = w.matching
+			return
+		}
+	}
+	v.index.Match(dest, &r.found)
+	r.matching = r.found.Direct
+	isQueue := func(e *entry) bool { return e.queue != nil } // may hold much, and its end is not awaited
+	if w == nil || len(r.matching) > mostMatching || slices.ContainsFunc(r.matching, isQueue) {
+		return
+	}
+	known := *w
+	known.generation, known.matching = r.found.Generation, slices.Clone(r.matching)
+	from.learn(known)
 }
 
 func (r *routing) take(bq *boundQueue, m *Message) error {
@@ -88,8 +110,8 @@ func (r *routing) unreserve() {
 // direct hands m to the direct subscriptions found, and returns how many there are.
 func (r *routing) direct(m *Message, from *Session) int {
 	n := 0
-	for _, e := range r.found.Direct {
-		a := e.direct
+	for _, e := range r.matching {
+		a := e.direct.Load()
 		if a == nil || !a.wants(m, from) {
 			continue
 		}
@@ -97,18 +119,21 @@ func (r *routing) direct(m *Message, from *Session) int {
 		if a.s.directs.Load() > 1 {
 			r.multiple = append(r.multiple, a)
 		} else {
-			a.push(m)
+			a.push(m, from)
 		}
 	}
 	if len(r.multiple) > 0 {
-		r.overlapping(m)
+		r.overlapping(m, from)
+	}
+	if from != nil {
+		from.published(n)
 	}
 	return n
 }
 
 // overlapping hands m to sessions that may have matched several times: all of a session's deliveries side by
 // side, so that its protocol may merge them.
-func (r *routing) overlapping(m *Message) {
+func (r *routing) overlapping(m *Message, from *Session) {
 	if len(r.multiple) > 1 {
 		slices.SortFunc(r.multiple, func(a, b *attachment) int { return cmp.Compare(a.s.number, b.s.number) })
 	}
@@ -119,15 +144,15 @@ func (r *routing) overlapping(m *Message) {
 			r.together = append(r.together, Delivery{Message: m, Sub: r.multiple[i].sub.Load(), Attempt: 1})
 		}
 		s.offer(r.together)
-		s.writer.kick()
+		s.waken(from)
 	}
 	clear(r.multiple)
 	clear(r.together)
 	r.multiple, r.together = r.multiple[:0], r.together[:0]
 }
 
-// ops returns what the engine has to do for m.
-func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op) []engine.Op {
+// ops appends what the engine has to do for m to ops, and the ids of its logs to logs, which then belong to the engine.
+func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op, logs []engine.LogID) []engine.Op {
 	if len(r.queues) == 0 && !m.Retain {
 		return ops
 	}
@@ -137,9 +162,8 @@ func (r *routing) ops(b *Broker, v *vhost, m *Message, ops []engine.Op) []engine
 	}
 	em := b.record(m, r.stored)
 	if len(r.queues) > 0 {
-		logs := make([]engine.LogID, len(r.queues))
-		for i, bq := range r.queues {
-			logs[i] = bq.id
+		for _, bq := range r.queues {
+			logs = append(logs, bq.id)
 		}
 		ops = append(ops, engine.Op{Kind: engine.Append, Logs: logs, Msg: em})
 	}
@@ -175,12 +199,12 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
-	if err := r.reserve(b.ctx, v, m, nil); err != nil {
-		b.stats.dropped(ReasonID(err), 1)
+	if err := r.reserve(b.ctx, v, m, nil, nil); err != nil {
+		v.stats.dropped(ReasonID(err), 1)
 		r.unreserve()
 	}
 	r.direct(m, nil)
-	batch := &engine.Batch{Ops: r.ops(b, v, m, extra), Relaxed: !m.Persistent && len(extra) == 0}
+	batch := &engine.Batch{Ops: r.ops(b, v, m, extra, nil), Relaxed: !m.Persistent && len(extra) == 0}
 	if len(batch.Ops) == 0 {
 		stored()
 		if done != nil {
@@ -207,11 +231,10 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 }
 
 // Inject publishes m in the name of the broker itself, past authorization and interceptors:
-// for plugins that publish what they know, as $SYS does. vhost "" is the default.
+// for plugins that publish what they know, as $SYS does. vhost "" is the default; nobody hears it in one that is not there.
 func (b *Broker) Inject(vhost string, m *Message) {
-	if vhost == "" {
-		vhost = defaultVHost
+	if v := b.known(vhost); v != nil {
+		b.stamp(m)
+		b.inject(v, m, nil, nil)
 	}
-	b.stamp(m)
-	b.inject(b.vhost(vhost), m, nil, nil)
 }

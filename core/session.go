@@ -20,23 +20,27 @@ import (
 // that also calls the session's DeliverFunc, which flushes the Conn after them. They may write to
 // the Conn and must not call Close. When the session ends first they are called with ErrClosed.
 type Session struct {
-	b          *Broker
-	v          *vhost
-	st         *state
-	conn       Conn
-	principal  Principal                 // as it was at the login: name, client id and virtual host stay
-	who        atomic.Pointer[Principal] // as it is now
-	deliver    DeliverFunc
-	resumed    []Subscription
-	wasKept    bool
-	window     *queue.Window
-	counters   *protoStats
-	acks       ackOrder
-	out        outbox.Box[Delivery]
-	number     uint64       // unique, for sorting
-	directs    atomic.Int32 // direct subscriptions
-	writer     writer
-	pace       *pace        // nil: there is no rate
+	b         *Broker
+	v         *vhost
+	st        *state
+	conn      Conn
+	protocol  string
+	principal Principal                 // as it was at the login: name, client id and virtual host stay
+	who       atomic.Pointer[Principal] // as it is now
+	deliver   DeliverFunc
+	resumed   []Subscription
+	wasKept   bool
+	window    *queue.Window
+	counters  *protoStats
+	acks      ackOrder
+	out       outbox.Box[Delivery]
+	number    uint64       // unique, for sorting
+	directs   atomic.Int32 // direct subscriptions
+	writer    writer
+	waker     waker
+	ways      atomic.Pointer[ways] // nil before the first publish
+	pace      *pace                // nil: there is no rate
+
 	incomplete atomic.Int64 // bytes of messages that the protocol has not read to their end
 
 	mu      sync.Mutex
@@ -94,7 +98,7 @@ func (s *Session) Temp(name string) string {
 
 // SetExpiry changes how long the session outlives its connection (MQTT 5, DISCONNECT).
 func (s *Session) SetExpiry(d time.Duration) {
-	s.st.setExpiry(min(max(d, 0), s.b.o.Limits.SessionExpiry))
+	s.st.setExpiry(min(max(d, 0), s.b.options().Limits.SessionExpiry))
 }
 
 // DropWill forgets the will: the client says goodbye.
@@ -124,6 +128,7 @@ func (s *Session) end(err error) {
 func (s *Session) Close() error {
 	s.closing.Do(func() {
 		s.closed.Store(true)
+		s.Release()
 		s.writer.stop()
 		s.acks.abandon()
 		s.changing.Lock() // after the writer, which may wait for it
@@ -145,7 +150,8 @@ func (s *Session) Close() error {
 		s.b.offline(s)
 		s.disconnect()
 		s.counters.sessions.Add(-1)
-		s.b.stats.disconnected(ReasonID(err))
+		s.v.stats.disconnected(ReasonID(err))
+		s.observed(&Event{Kind: EventLogout, Err: err})
 		s.disconnected(err)
 		close(s.gone)
 	})
@@ -174,6 +180,7 @@ func (s *Session) leave() {
 		st := s.st
 		s.mu.Unlock()
 		if st != nil { // nil: the login has not come that far
+			s.recheckWill(st)
 			st.leave()
 		}
 	})

@@ -195,6 +195,13 @@ func (st *state) dropWill() {
 	}
 }
 
+// pendingWill returns the will, or nil.
+func (st *state) pendingWill() *Message {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.will
+}
+
 func (st *state) stopTimers() {
 	st.mu.Lock()
 	defer st.mu.Unlock()

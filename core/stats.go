@@ -2,6 +2,8 @@ package core
 
 import (
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -10,17 +12,32 @@ import (
 
 // Stats is what a broker has counted, for metrics and consoles.
 type Stats struct {
+	Counts // of all virtual hosts together
+
+	Retained int
+	Store    *engine.Usage // nil when the engine stores nothing
+	VHosts   []VHostStats  // by name
+	Limits   map[string]LimitStats
+	Memory   MemoryStats
+}
+
+// VHostStats is what was counted in one virtual host.
+type VHostStats struct {
+	Counts
+
+	Name   string
+	Served bool // false: the engine knows it, and nobody can log in
+}
+
+// Counts are what every virtual host counts for itself.
+type Counts struct {
 	Sessions      int // connected
 	Kept          int // kept while their client is away
 	Subscriptions int
-	Retained      int
-	Store         *engine.Usage            // nil when the engine stores nothing
 	Protocols     map[string]ProtocolStats // by protocol
 	Queues        []QueueStats
 	Drops         map[string]uint64 // messages dropped, by reason id
 	Disconnects   map[string]uint64 // sessions ended, by reason id
-	Limits        map[string]LimitStats
-	Memory        MemoryStats
 }
 
 // ProtocolStats counts what one protocol has moved.
@@ -43,7 +60,7 @@ type protoStats struct {
 	in, out, inBytes, outBytes atomic.Uint64
 }
 
-// stats is what a broker counts while it runs.
+// stats is what a virtual host counts while it runs.
 type stats struct {
 	subscriptions atomic.Int64
 
@@ -86,36 +103,67 @@ func (s *stats) disconnected(reason string) {
 }
 
 // Dropped counts messages that a protocol had to drop: larger than its client takes, for example.
-func (b *Broker) Dropped(reason *Reason, n int) { b.stats.dropped(reason.ID(), n) }
+func (s *Session) Dropped(reason *Reason, n int) { s.v.stats.dropped(reason.ID(), n) }
 
 // Stats returns the counters as they are now.
 func (b *Broker) Stats() Stats {
-	out := Stats{
-		Subscriptions: int(b.stats.subscriptions.Load()), Retained: b.eng.Retained().Len(),
-		Protocols: make(map[string]ProtocolStats), Drops: make(map[string]uint64), Disconnects: make(map[string]uint64),
-		Limits: b.limitStats(), Memory: b.Memory(),
-	}
+	out := Stats{Counts: newCounts(), Retained: b.eng.Retained().Len(), Limits: b.limitStats(), Memory: b.Memory()}
 	if e, ok := b.o.Engine.(engine.Sized); ok {
 		u := e.Usage()
 		out.Store = &u
 	}
-	b.stats.mu.Lock()
-	for name, p := range b.stats.protocols {
+	for _, v := range b.allVHosts() {
+		s := v.snapshot()
+		out.add(&s.Counts)
+		out.VHosts = append(out.VHosts, s)
+	}
+	slices.SortFunc(out.VHosts, func(a, b VHostStats) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func newCounts() Counts {
+	return Counts{Protocols: make(map[string]ProtocolStats), Drops: make(map[string]uint64), Disconnects: make(map[string]uint64)}
+}
+
+// add adds those of o.
+func (c *Counts) add(o *Counts) {
+	c.Sessions, c.Kept, c.Subscriptions = c.Sessions+o.Sessions, c.Kept+o.Kept, c.Subscriptions+o.Subscriptions
+	c.Queues = append(c.Queues, o.Queues...)
+	for name, p := range o.Protocols {
+		sum := c.Protocols[name]
+		c.Protocols[name] = ProtocolStats{
+			Sessions: sum.Sessions + p.Sessions, In: sum.In + p.In, Out: sum.Out + p.Out,
+			InBytes: sum.InBytes + p.InBytes, OutBytes: sum.OutBytes + p.OutBytes,
+		}
+	}
+	for reason, n := range o.Drops {
+		c.Drops[reason] += n
+	}
+	for reason, n := range o.Disconnects {
+		c.Disconnects[reason] += n
+	}
+}
+
+// Stats returns the counters of the session's virtual host as they are now.
+func (s *Session) Stats() VHostStats { return s.v.snapshot() }
+
+// snapshot returns the counters as they are now.
+func (v *vhost) snapshot() VHostStats {
+	out := VHostStats{Counts: newCounts(), Name: v.name, Served: v.b.served[v.name] != nil}
+	out.Subscriptions = int(v.stats.subscriptions.Load())
+	v.stats.mu.Lock()
+	for name, p := range v.stats.protocols {
 		out.Protocols[name] = ProtocolStats{
 			Sessions: int(p.sessions.Load()), In: p.in.Load(), Out: p.out.Load(),
 			InBytes: p.inBytes.Load(), OutBytes: p.outBytes.Load(),
 		}
 	}
-	maps.Copy(out.Drops, b.stats.drops)
-	maps.Copy(out.Disconnects, b.stats.disconnects)
-	b.stats.mu.Unlock()
-	b.mu.Lock()
-	out.Sessions = len(b.online)
-	b.mu.Unlock()
-	for _, v := range b.allVHosts() {
-		kept, queues := v.stats()
-		out.Kept += kept
-		out.Queues = append(out.Queues, queues...)
-	}
+	maps.Copy(out.Drops, v.stats.drops)
+	maps.Copy(out.Disconnects, v.stats.disconnects)
+	v.stats.mu.Unlock()
+	v.b.mu.Lock()
+	out.Sessions = v.online
+	v.b.mu.Unlock()
+	out.Kept, out.Queues = v.count()
 	return out
 }

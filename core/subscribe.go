@@ -26,6 +26,11 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err := destination.CheckFilter(sub.Filter); err != nil {
 		return fmt.Errorf("subscribe: %w: %w", ErrInvalid, err)
 	}
+	if sub.Queue != nil {
+		if err := sub.Queue.CheckDeadLetter(); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
 	who, changes := s.Principal(), s.b.changes.Load()
 	if err := s.maySubscribe(ctx, sub); err != nil {
 		return s.denied(err)
@@ -120,7 +125,7 @@ const smallSelector = 50
 // afford counts the selector of a among those of the session and of all, if it is not too much. Every publisher whose
 // messages it is asked about pays for it.
 func (s *Session) afford(a *attachment) error {
-	l, cost := &s.b.o.Limits, a.cost()
+	l, cost := &s.b.options().Limits, a.cost()
 	if most := l.SelectorsInAll; s.b.effort.Load()+int64(cost) > int64(most) && (cost > smallSelector || s.b.effort.Load() > 2*int64(most)) {
 		return s.exceeded("selectors_in_all", ErrLimit, "all selectors have more than %d operations", most)
 	}
@@ -202,7 +207,7 @@ func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
 	s.mu.Lock()
 	old, many := s.subs[sub.ID], len(s.subs)
 	s.mu.Unlock()
-	l := &s.b.o.Limits
+	l := &s.b.options().Limits
 	switch _, kept := s.st.subscription(sub.ID); {
 	case old == nil && many >= l.Subscriptions:
 		return nil, s.exceeded("subscriptions", ErrLimit, "%d subscriptions are the most one session may have", l.Subscriptions)
@@ -222,10 +227,11 @@ func (a *attachment) hasPrivate() bool { return a.bound != nil && a.bound.kind =
 // attach joins the index or a queue, in the place of old.
 func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
-	a.s.b.stats.subscriptions.Add(1)
 	a.s.b.effort.Add(int64(a.cost()))
+	a.s.v.stats.subscriptions.Add(1)
 	if sub.direct() {
-		a.entry = &entry{direct: a}
+		a.entry = new(entry)
+		a.entry.direct.Store(a)
 		a.s.directs.Add(1) // before it can match: see routing.direct
 		v.index.Add(sub.Filter, a.entry)
 		if old != nil {
@@ -238,8 +244,8 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 		err = a.join(bq, old)
 	}
 	if err != nil {
-		a.s.b.stats.subscriptions.Add(-1)
 		a.s.b.effort.Add(-int64(a.cost()))
+		a.s.v.stats.subscriptions.Add(-1)
 	}
 	return err
 }
@@ -257,7 +263,7 @@ func (a *attachment) join(bq *boundQueue, old *attachment) error {
 	}
 	credit := sub.Credit
 	if credit <= 0 {
-		credit = a.s.b.o.Limits.Credit
+		credit = a.s.b.options().Limits.Credit
 	}
 	if sub.Ack == AckAuto {
 		credit = max(credit, autoCredit)
@@ -346,6 +352,9 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 // whose session is kept; ErrNotFound when there is none, ErrDenied for who may not read the filter or delete the group.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	if err := s.mayDelete(ctx, group, filter); err != nil {
+		if errors.Is(err, ErrDenied) {
+			s.observedRefusal(EventRefused, filter, err)
+		}
 		return err
 	}
 	bq := s.v.find(s.v.groupLog(group, filter))
@@ -398,12 +407,12 @@ func (v *vhost) dropTemps(token string) {
 	}
 }
 
-// Purge drops everything that waits in a queue, and returns how much that was.
+// Purge drops everything that waits in a queue, and returns how much that was. vhost "" is the default.
 func (b *Broker) Purge(ctx context.Context, vhost, dest string) (uint64, error) {
-	if vhost == "" {
-		vhost = defaultVHost
+	v := b.known(vhost)
+	if v == nil {
+		return 0, fmt.Errorf("virtual host %s: %w", vhost, ErrNotFound)
 	}
-	v := b.vhost(vhost)
 	bq := v.lookup(v.queueLog(dest))
 	if bq == nil {
 		return 0, fmt.Errorf("queue %s: %w", dest, ErrNotFound)

@@ -148,7 +148,8 @@ type QueueConfig struct {
 type Login struct {
 	// Protocol is its name, Version the version spoken: "stomp", "1.2".
 	Protocol, Version string
-	// VHost is the namespace asked for; empty: the default, "/".
+	// VHost is the virtual host that the client names in the protocol, or a name of the server; empty: none. What an
+	// Authenticator sees here is the name of the one that the login leads to, of those that it asks for.
 	VHost string
 	// ClientID names the session; empty: the broker makes one up and nothing can be resumed.
 	ClientID string

@@ -28,7 +28,7 @@ func (s *Session) Sync(ctx context.Context, done func(error)) error {
 		return s.answer(ctx, func(_ Published, err error) { done(err) }, Published{}, nil)
 	}
 	p := &pending{done: done}
-	return s.acks.begin(ctx, s.b.o.Limits.UnackedPublishes, p, func() {
+	return s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, p, func() {
 		s.commit(&engine.Batch{}, true, s.b.eng.Commit, func(err error) { s.acks.finish(p, engineErr(err)) })
 	})
 }

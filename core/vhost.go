@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,30 +24,37 @@ const defaultVHost = "/"
 type vhost struct {
 	b         *Broker
 	name      string
+	settings  VHost
 	token     string // name, fit to be a part of a log id
 	index     *subtree.Tree[*entry]
 	retaining retaining
 	lasting   atomic.Int64 // sessions that outlive, or have outlived, their connection
+	room      retainRoom
+	stats     stats
 
 	mu     sync.RWMutex
 	queues map[engine.LogID]*boundQueue
 	kept   map[string]*state // sessions whose client is away, and those connected that would be kept
 	temps  map[string]*Session
+
+	online int // sessions; guarded by Broker.mu
 }
 
 // entry is what the index holds: a direct subscription, or a queue bound to a filter.
 type entry struct {
-	direct *attachment
+	direct atomic.Pointer[attachment] // nil when it has ended, because a publisher may know of it for long
 	queue  *boundQueue
 
 	catching atomic.Pointer[catchUp] // while a subscription is told what is retained
 }
 
 func newVHost(b *Broker, name string) *vhost {
-	return &vhost{
+	v := &vhost{
 		b: b, name: name, token: url.PathEscape(name), index: subtree.New[*entry](),
 		queues: make(map[engine.LogID]*boundQueue), kept: make(map[string]*state), temps: make(map[string]*Session),
 	}
+	v.stats.init()
+	return v
 }
 
 // lookup returns a queue that exists.
@@ -69,8 +77,8 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	if spec.owner != "" && v.temps[spec.owner] == nil {
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
-	if most := v.b.o.Limits.Queues; len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
-		err := &limitError{"queues", fmt.Sprintf("open queue %s: %d queues are the most there may be", spec.name(), most), ErrLimit}
+	if most := cmp.Or(v.settings.MaxQueues, v.b.options().Limits.Queues); len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
+		err := &limitError{"queues", fmt.Sprintf("open queue %s: %d queues are the most there may be (vhosts.max_queues)", spec.name(), most), ErrLimit}
 		v.b.note("queues", false, true, whom{client: spec.client, user: spec.user}, err)
 		return nil, err
 	}
@@ -82,7 +90,7 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 			}
 		}()
 		if !v.b.claimQueue(account) && ctx != v.b.ctx {
-			err := &limitError{"user_durable_queues", fmt.Sprintf("open queue %s: %d durable queues are the most one user may have", spec.name(), v.b.o.Limits.UserDurableQueues), ErrLimit}
+			err := &limitError{"user_durable_queues", fmt.Sprintf("open queue %s: %d durable queues are the most one user may have", spec.name(), v.b.options().Limits.UserDurableQueues), ErrLimit}
 			v.b.note("user_durable_queues", false, true, whom{client: spec.client, user: spec.user}, err)
 			return nil, err
 		}
@@ -91,18 +99,15 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,
 	}
 	cfg := v.config(&spec)
-	bq.q, err = queue.Open(ctx, v.b.eng, id, queue.Config{
-		MaxDeliveries: cfg.MaxDeliveries, Backoff: cfg.Backoff, MaxBackoff: cfg.MaxBackoff, TTL: cfg.TTL,
-		MaxLength: cfg.MaxLength, MaxBytes: cfg.MaxBytes, Overflow: cfg.Overflow, Priorities: cfg.Priorities,
-		ExpiresIdle: cfg.ExpiresIdle, AutoDelete: cfg.AutoDelete, ExpiredToDLQ: cfg.ExpiredToDLQ,
-	}, queue.Hooks{
+	bq.cfg.Store(&cfg)
+	bq.q, err = queue.Open(ctx, v.b.eng, id, cfg.queue(), queue.Hooks{
 		Dead: func(r engine.Record, attempts int, reason string) []engine.Op {
-			return v.deadLetter(bq, cfg, r, attempts, reason)
+			return v.deadLetter(bq, *bq.cfg.Load(), r, attempts, reason)
 		},
 		Undo:    v.unreserve,
 		Load:    v.b.loaded,
 		Group:   messageGroup,
-		Dropped: v.b.stats.dropped,
+		Dropped: v.stats.dropped,
 		Idle:    func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
 	})
 	if err != nil {
@@ -206,7 +211,7 @@ func (v *vhost) close(ctx context.Context) {
 	}
 }
 
-func (v *vhost) stats() (kept int, queues []QueueStats) {
+func (v *vhost) count() (kept int, queues []QueueStats) {
 	v.mu.RLock()
 	list := make([]*boundQueue, 0, len(v.queues))
 	for _, bq := range v.queues {
@@ -232,8 +237,9 @@ func (v *vhost) stats() (kept int, queues []QueueStats) {
 // what the client declares where the policy says nothing.
 func (v *vhost) policy(dest string, declared *QueueConfig) QueueConfig {
 	_, name, _ := strings.Cut(dest, "/")
-	for i := range v.b.o.Queues {
-		p := &v.b.o.Queues[i]
+	policies := v.b.options().Queues
+	for i := range policies {
+		p := &policies[i]
 		if destination.Match("topic/"+p.Match, "topic/"+name) {
 			return p.Config
 		}

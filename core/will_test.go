@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,4 +116,27 @@ func TestWillRules(t *testing.T) {
 			t.Error("the will was not retained")
 		}
 	}, coretest.Authorize(coretest.DenyOn(core.OpPublish, "topic/no")))
+}
+
+// A will is not published when its client may not do that any more at the time of its end.
+func TestWillDenied(t *testing.T) {
+	var denied atomic.Bool
+	inWorld(t, func(t *testing.T, w *world) {
+		denied.Store(false)
+		watch := w.client("")
+		w.sub(watch, "topic/will")
+		c := willing(t, w, 0, time.Hour)
+		denied.Store(true)
+		c.Gone()
+		w.nothing(watch)
+		denied.Store(false)
+		willing(t, w, time.Minute, time.Hour).Gone()
+		w.sleep(time.Minute)
+		w.want(watch, "will")
+	}, coretest.Authorize(func(_ *core.Principal, op core.Op, _ string) error {
+		if op == core.OpPublish && denied.Load() {
+			return core.ErrDenied
+		}
+		return nil
+	}))
 }

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -25,13 +24,26 @@ type writer struct {
 const (
 	idle int32 = iota
 	running
+	again // running, and something has come since it looked
 	over
 )
 
 // kick makes sure that what was just queued is worked off.
 func (w *writer) kick() {
-	if w.state.Load() == idle && w.state.CompareAndSwap(idle, running) {
-		go w.start() // stop waits for it
+	for {
+		switch w.state.Load() {
+		case idle:
+			if w.state.CompareAndSwap(idle, running) {
+				go w.start() // stop waits for it
+				return
+			}
+		case running:
+			if w.state.CompareAndSwap(running, again) {
+				return
+			}
+		default:
+			return
+		}
 	}
 }
 
@@ -44,53 +56,49 @@ func (w *writer) stop() {
 	<-w.stopped
 }
 
-// batches holds the slices that deliveries are handed over in.
-var batches = sync.Pool{New: func() any { return new([]Delivery) }}
-
 func (w *writer) run() {
-	s := w.s
-	buf := batches.Get().(*[]Delivery)
-	defer batches.Put(buf)
 	yielded := false
 	for {
-		worked := false
-		if !w.closing.Load() {
-			worked = s.acks.fire()
-			*buf = s.out.Take((*buf)[:0])
-			if len(*buf) > 0 {
-				worked = true
-				s.write(*buf)
-				clear(*buf)
-			}
-		}
+		w.work()
 		switch {
-		case worked:
+		case w.state.CompareAndSwap(again, running):
 			yielded = false
 		case !yielded && !w.closing.Load():
 			// Let publishers that are about to run add to this batch: one write for many.
 			yielded = true
 			runtime.Gosched()
 		default:
-			s.flush()
+			w.s.flush()
 			if w.rest() {
 				return
 			}
-			yielded = false
 		}
 	}
 }
 
-// rest puts the writer to sleep; false when work came in meanwhile.
-func (w *writer) rest() bool {
-	w.s.out.Shrink()
-	w.state.Store(idle)
+// work works off what was queued before it is called.
+func (w *writer) work() {
 	if w.closing.Load() {
-		if w.state.CompareAndSwap(idle, over) {
-			close(w.stopped)
-		}
-		return true
+		return
 	}
-	return w.s.out.Len() == 0 && !w.s.acks.ready() || !w.state.CompareAndSwap(idle, running)
+	s := w.s
+	s.acks.fire()
+	if batch := s.out.Take(s.b.policy.Load()); batch != nil {
+		s.write(batch.Items())
+		s.b.policy.Load().Free(batch)
+	}
+}
+
+// rest puts the writer to sleep; false when it was kicked meanwhile.
+func (w *writer) rest() bool {
+	if !w.state.CompareAndSwap(running, idle) {
+		w.state.Store(running)
+		return false
+	}
+	if w.closing.Load() && w.state.CompareAndSwap(idle, over) {
+		close(w.stopped)
+	}
+	return true
 }
 
 func (s *Session) flush() {
@@ -176,7 +184,7 @@ func (s *Session) fresh(ds []Delivery) []Delivery {
 		}
 		return true
 	})
-	s.b.stats.dropped(ErrExpired.ID(), dropped)
+	s.v.stats.dropped(ErrExpired.ID(), dropped)
 	return kept
 }
 
@@ -191,7 +199,7 @@ func (s *Session) intercepted(ds []Delivery) []Delivery {
 			return nil
 		})
 		if err != nil {
-			s.b.stats.dropped(ReasonID(err), 1)
+			s.v.stats.dropped(ReasonID(err), 1)
 			s.settleWritten([]Delivery{d})
 			if d.Tag != 0 {
 				_ = s.Settle(s.b.ctx, Accepted, nil, d.Tag)

@@ -40,7 +40,7 @@ type Input struct {
 func Module() fx.Option {
 	return fx.Module("core", fx.Provide(
 		newConfig, newLog, newEngine, newBroker, newMux, newListeners, newRunners, newServer,
-		func() *Readiness { return new(Readiness) },
+		func() *Readiness { return new(Readiness) }, newReloader,
 	))
 }
 
@@ -79,15 +79,16 @@ func (e *ConfigError) Error() string { return e.err.Error() }
 // Unwrap returns what [config.Load] returned.
 func (e *ConfigError) Unwrap() error { return e.err }
 
-func newLog(in Input, c *config.Config) *slog.Logger {
+// newLog also returns what changes the level.
+func newLog(in Input, c *config.Config) (*slog.Logger, *slog.LevelVar) {
 	cfg := config.Get[LogSettings](c, keyLog)
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(cfg.Level)) // one of those that the tag permits
+	level := new(slog.LevelVar)
+	level.Set(cfg.level())
 	o := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(in.Log, o))
+		return slog.New(slog.NewJSONHandler(in.Log, o)), level
 	}
-	return slog.New(slog.NewTextHandler(in.Log, o))
+	return slog.New(slog.NewTextHandler(in.Log, o)), level
 }
 
 type engineIn struct {
@@ -119,16 +120,14 @@ type brokerIn struct {
 	Authenticators []core.Authenticator `group:"authenticators"`
 	Authorizers    []core.Authorizer    `group:"authorizers"`
 	Interceptors   []core.Interceptor   `group:"interceptors"`
+	Observers      []core.Observer      `group:"observers"`
 }
 
 // newBroker makes the broker of everything that has an order.
 func newBroker(in brokerIn) (*core.Broker, error) {
 	auth := config.Get[AuthSettings](in.Config, keyAuth)
-	o := core.Options{
-		Engine: in.Engine, Anonymous: auth.Anonymous, Credentials: auth.Credentials, Cookie: auth.Cookie, DisconnectDenied: auth.OnDenied == onDisconnect, Version: in.Input.Version, Log: in.Log,
-		Limits: config.Get[core.Limits](in.Config, keyLimits),
-		Queues: config.Get[QueueSettings](in.Config, keyQueues),
-	}
+	o := brokerSettings(in.Config)
+	o.Engine, o.Version, o.Log, o.Observers = in.Engine, in.Input.Version, in.Log, byName(in.Observers)
 	var errs [3]error
 	o.Authenticators, errs[0] = inOrder("auth.authenticators", given(auth.Authenticators, in.Input.Authenticators, in.Authenticators), in.Authenticators)
 	o.Authorizers, errs[1] = inOrder("auth.authorizers", auth.Authorizers, in.Authorizers)
@@ -137,6 +136,23 @@ func newBroker(in brokerIn) (*core.Broker, error) {
 		return nil, err
 	}
 	return core.NewBroker(o)
+}
+
+// brokerSettings are the options that may change while the broker runs.
+func brokerSettings(c *config.Config) core.Options {
+	auth := config.Get[AuthSettings](c, keyAuth)
+	o := core.Options{
+		Anonymous: auth.Anonymous, Credentials: auth.Credentials, Cookie: auth.Cookie, DisconnectDenied: auth.OnDenied == onDisconnect,
+		Limits: config.Get[core.Limits](c, keyLimits),
+		Queues: config.Get[QueueSettings](c, keyQueues),
+		VHosts: config.Get[VHostSettings](c, keyVHosts), Entrances: make(map[string]core.Entrance),
+	}
+	for _, inst := range c.Instances(keyListeners) {
+		if s := inst.Common.(ListenerSettings); s.Enabled {
+			o.Entrances[inst.Name] = core.Entrance{VHost: s.VHost, Served: s.VHosts, AnyHost: s.AnyHost}
+		}
+	}
+	return o
 }
 
 type muxIn struct {
@@ -169,6 +185,7 @@ type runnersIn struct {
 	Authenticators []core.Authenticator `group:"authenticators"`
 	Authorizers    []core.Authorizer    `group:"authorizers"`
 	Interceptors   []core.Interceptor   `group:"interceptors"`
+	Observers      []core.Observer      `group:"observers"`
 }
 
 // newRunners finds them.
@@ -177,7 +194,8 @@ func newRunners(in runnersIn) Runners {
 	all = appendRunners(all, in.Protocols)
 	all = appendRunners(all, in.Authenticators)
 	all = appendRunners(all, in.Authorizers)
-	return appendRunners(all, in.Interceptors)
+	all = appendRunners(all, in.Interceptors)
+	return appendRunners(all, in.Observers)
 }
 
 func appendRunners[T any](all Runners, items []T) Runners {

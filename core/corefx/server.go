@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +13,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/core/engine"
 )
 
 // Readiness says whether clients are served. It may be asked at any time, concurrently.
@@ -48,14 +46,16 @@ func (r *Readiness) Err() error {
 type Server struct {
 	broker    *core.Broker
 	runners   Runners
-	listeners []Listener
+	listeners *Listeners
 	ready     *Readiness
+	reloader  *Reloader
 	log       *slog.Logger
-	anonymous core.Anonymous
+	anonymous core.Anonymous // guarded by the lock of the Reloader, once it runs
 	users     []core.Authenticator
-	timeout   time.Duration
-	failed    chan error // holds the first failure after the start
+	timeout   atomic.Int64 // a time.Duration
+	failed    chan error   // holds the first failure after the start
 
+	serve                      func(*Listener) // from listen on
 	stopRunners, stopListeners context.CancelFunc
 	running, serving           sync.WaitGroup
 }
@@ -66,24 +66,50 @@ type serverIn struct {
 	Broker         *core.Broker
 	Config         *config.Config
 	Runners        Runners
-	Listeners      []Listener
+	Listeners      *Listeners
 	Ready          *Readiness
+	Reloader       *Reloader
 	Log            *slog.Logger
+	Level          *slog.LevelVar
+	Engine         engine.Engine
+	Reloadables    []reloading          `group:"reloadables"`
+	Protocols      []core.Protocol      `group:"protocols"`
 	Authenticators []core.Authenticator `group:"authenticators"`
+	Authorizers    []core.Authorizer    `group:"authorizers"`
+	Interceptors   []core.Interceptor   `group:"interceptors"`
+	Observers      []core.Observer      `group:"observers"`
+}
+
+// plugins lists all there are.
+func (in *serverIn) plugins() []any {
+	all := anys([]any{in.Engine}, in.Runners)
+	all = anys(anys(anys(all, in.Protocols), in.Authenticators), in.Authorizers)
+	return anys(anys(all, in.Interceptors), in.Observers)
+}
+
+func anys[T any](all []any, items []T) []any {
+	for _, item := range items {
+		all = append(all, item)
+	}
+	return all
 }
 
 // newServer joins what is to be started.
 func newServer(in serverIn) (*Server, error) {
-	if len(in.Listeners) == 0 {
-		return nil, errors.New("listeners: none is enabled")
+	if len(in.Listeners.All()) == 0 {
+		return nil, errNone
 	}
-	return &Server{
-		broker: in.Broker, runners: in.Runners, listeners: in.Listeners, ready: in.Ready, log: in.Log,
+	s := &Server{
+		broker: in.Broker, runners: in.Runners, listeners: in.Listeners, ready: in.Ready, reloader: in.Reloader, log: in.Log,
 		anonymous: config.Get[AuthSettings](in.Config, keyAuth).Anonymous,
 		users:     in.Authenticators,
-		timeout:   config.Get[time.Duration](in.Config, keyShutdown),
 		failed:    make(chan error, 1),
-	}, nil
+	}
+	s.timeout.Store(int64(config.Get[time.Duration](in.Config, keyShutdown)))
+	plugins := in.plugins()
+	in.Reloader.parts = append(partsOf(in.Reloadables, plugins), own(in.Broker, in.Level, s)...)
+	in.Reloader.connect(plugins)
+	return s, nil
 }
 
 // Append makes s live and die with lc.
@@ -104,7 +130,7 @@ func (s *Server) fail(err error) {
 }
 
 // ShutdownTimeout bounds the stop.
-func (s *Server) ShutdownTimeout() time.Duration { return s.timeout }
+func (s *Server) ShutdownTimeout() time.Duration { return time.Duration(s.timeout.Load()) }
 
 // start runs the runners until they are ready, then binds every listener, then serves. What was started
 // before a failure is stopped again: fx does not call the OnStop of a hook whose OnStart failed.
@@ -163,64 +189,11 @@ func (s *Server) startRunners(start, run context.Context) error {
 	return errors.Join(errs...)
 }
 
-// listen binds all listeners and, if none failed, serves them.
-func (s *Server) listen(start, run context.Context) error {
-	addrs := make([]net.Addr, len(s.listeners))
-	var errs []error
-	for i, l := range s.listeners {
-		addr, err := l.Transport.Listen(start)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		addrs[i] = addr
-		errs = append(errs, s.check(l, addr))
-	}
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	if len(errs) > 0 {
-		s.stopListeners() // so that Serve lets the address go at once
-	}
-	for i, l := range s.listeners {
-		if addrs[i] == nil {
-			continue
-		}
-		s.serving.Go(func() {
-			if err := l.Transport.Serve(run, l.Mux); err != nil {
-				s.fail(fmt.Errorf("%s: %w", l.Key, err))
-			}
-		})
-		if len(errs) == 0 {
-			s.log.Info("listening", "listener", l.Transport.Name(), "address", l.Scheme+"://"+addrs[i].String(),
-				"protocols", strings.Join(l.Mux.Names(), ","))
-			if s.anonymous == core.AnonymousAlways && reachable(addrs[i]) && !core.Guarded(s.users) {
-				s.log.Warn("anybody can log in: auth.anonymous is true", "listener", l.Transport.Name(), "address", addrs[i].String())
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// check refuses a listener that others can reach while there is nobody who could log in from there: either it is a
-// mistake, or it has to be said who may.
-func (s *Server) check(l Listener, addr net.Addr) error {
-	if !reachable(addr) || s.anonymous == core.AnonymousAlways || core.Guarded(s.users) {
-		return nil
-	}
-	return fmt.Errorf("%s: %s://%s can be reached from other machines, and nobody could log in from there: add a user "+
-		"(wye user add NAME), configure another authenticator below auth, or let anybody in with auth.anonymous: true; "+
-		"for this machine alone use a loopback address such as 127.0.0.1", l.Key, l.Scheme, addr)
-}
-
-// reachable reports whether other machines may reach an address.
-func reachable(addr net.Addr) bool {
-	a, ok := addr.(*net.TCPAddr)
-	return ok && !a.IP.IsLoopback()
-}
-
 // stop ends everything in order: accepting, connections, runners, sessions, engine. Every step is taken
 // even if ctx runs out in one before it.
 func (s *Server) stop(ctx context.Context) error {
 	s.ready.state.Store(stopping)
+	s.reloader.wait() // nothing begins any more
 	s.stopListeners()
 	// Three quarters for the connections: the engine needs time too, or is left to recover at the next start.
 	serving := ctx

@@ -3,6 +3,7 @@ package corefx
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -19,6 +20,11 @@ type ListenerSettings struct {
 	// Protocols names those that are served, in the order in which they look at the first bytes.
 	// Empty: all, by name.
 	Protocols []string `koanf:"protocols"`
+	// VHost is the virtual host of clients that name none, VHosts those that the listener leads to. Empty: all.
+	VHost  string   `koanf:"vhost"`
+	VHosts []string `koanf:"vhosts"`
+	// AnyHost takes a host header of STOMP that names no virtual host for a name of the server: see core.Entrance.
+	AnyHost bool `koanf:"any_host"`
 }
 
 // EngineSettings are the keys of the engine that do not depend on its kind.
@@ -40,8 +46,8 @@ type AuthSettings struct {
 	OnDenied string `koanf:"on_denied" enum:"refuse,disconnect"`
 	// Authenticators and Authorizers are the order in which those compiled in are asked. Empty: that of [Defaults], and what
 	// it does not name at the end, if that is one.
-	Authenticators []string `koanf:"authenticators"`
-	Authorizers    []string `koanf:"authorizers"`
+	Authenticators []string `koanf:"authenticators" restart:"true"`
+	Authorizers    []string `koanf:"authorizers" restart:"true"`
 	// Credentials are the places where those of a client are looked for, in order, and Cookie the name of one of them: see
 	// core.Options.
 	Credentials []string `koanf:"credentials" enum:"connect,ticket,authorization,subprotocol,cookie"`
@@ -51,7 +57,13 @@ type AuthSettings struct {
 // LogSettings is the section "log".
 type LogSettings struct {
 	Level  string `koanf:"level" enum:"debug,info,warn,error"`
-	Format string `koanf:"format" enum:"text,json"`
+	Format string `koanf:"format" enum:"text,json" restart:"true"`
+}
+
+func (s LogSettings) level() slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.Level)) // one of those that the tag permits
+	return level
 }
 
 // checkShutdown refuses what leaves no time.
@@ -77,10 +89,8 @@ func (s QueueSettings) Validate() error {
 		if c.MaxDeliveries < -1 {
 			errs = append(errs, fmt.Errorf("%d.max_deliveries: must be -1 or more, is %d", i, c.MaxDeliveries))
 		}
-		if d := c.DeadLetter; d != "" && d != "none" {
-			if err := destination.Check(d); err != nil {
-				errs = append(errs, fmt.Errorf("%d.dead_letter: must be a destination, none or empty: %w", i, err))
-			}
+		if err := c.CheckDeadLetter(); err != nil {
+			errs = append(errs, fmt.Errorf("%d.dead_letter: must be a queue, none or empty: %w", i, err))
 		}
 		for _, f := range []struct {
 			key   string
@@ -102,6 +112,12 @@ func (s QueueSettings) Validate() error {
 	return errors.Join(errs...)
 }
 
+// VHostSettings is the section "vhosts".
+type VHostSettings []core.VHost
+
+// Validate names every virtual host that makes no sense.
+func (s VHostSettings) Validate() error { return core.CheckVHosts(s) }
+
 const (
 	onDisconnect    = "disconnect" // of auth.on_denied
 	defaultShutdown = 15 * time.Second
@@ -113,6 +129,7 @@ const (
 	keyQueues       = "queues"
 	keyLog          = "log"
 	keyShutdown     = "shutdown_timeout"
+	keyVHosts       = "vhosts"
 )
 
 // coreSections are those of the core itself. Which listeners there are by default, and which engine, the
@@ -120,7 +137,7 @@ const (
 func coreSections(def Defaults, transports []TransportKind, engines []EngineKind) []config.Section {
 	listeners := config.Section{
 		Key: keyListeners, Named: true, By: "uri", Preset: def.Listeners,
-		Default: ListenerSettings{Enabled: true},
+		Default: ListenerSettings{Enabled: true, VHost: "/"},
 	}
 	for _, t := range transports {
 		listeners.Variants = append(listeners.Variants, config.Variant{Names: t.Schemes, Default: t.Default})
@@ -137,6 +154,7 @@ func coreSections(def Defaults, transports []TransportKind, engines []EngineKind
 		{Key: keyInterceptors, Default: []string(nil)},
 		{Key: keyLimits, Default: core.DefaultLimits()},
 		{Key: keyQueues, Default: QueueSettings(nil)},
+		{Key: keyVHosts, Default: VHostSettings(nil)},
 		{Key: keyLog, Default: LogSettings{Level: "info", Format: "text"}},
 		{Key: keyShutdown, Default: defaultShutdown, Check: checkShutdown},
 	}

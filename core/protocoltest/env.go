@@ -153,9 +153,10 @@ func (e *env) dial() *conn {
 	e.t.Helper()
 	o := e.suite.pipe(e.proto)
 	o.ID = fmt.Sprintf("%s#%d", e.t.Name(), len(e.conns)+1)
+	o.Rests = len(e.conns)%2 == 0 // what holds for those that rest holds for all
 	pipe, peer := NewPipe(e.ctx, o)
 	go pprof.Do(e.ctx, pprof.Labels(connLabel, o.ID), func(ctx context.Context) {
-		pipe.Finish(e.mux.ServeConn(ctx, pipe))
+		pipe.Finish(pipe.Run(func() error { return e.mux.ServeConn(ctx, pipe) }))
 	})
 	c := &conn{e: e, peer: peer, id: o.ID}
 	c.Client = e.suite.Client(e.t, peer)

@@ -34,7 +34,7 @@ func Serve(ctx context.Context, h interface {
 }, o PipeOptions,
 ) *Peer {
 	conn, peer := NewPipe(ctx, o)
-	go func() { conn.Finish(h.ServeConn(ctx, conn)) }() // ends with the connection: Peer.Done
+	go func() { conn.Finish(conn.Run(func() error { return h.ServeConn(ctx, conn) })) }() // ends with the connection: Peer.Done
 	return peer
 }
 

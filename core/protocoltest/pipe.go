@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -40,6 +41,8 @@ type PipeOptions struct {
 	MaxMessage int64
 	// MaxBeforeLogin is how many bytes may come in before login; 0: 64 KiB.
 	MaxBeforeLogin int64
+	// Rests makes each wait for the peer a rest, if the protocol can rest: see [core.Rester].
+	Rests bool
 }
 
 func (o PipeOptions) withDefaults() PipeOptions {
@@ -83,6 +86,7 @@ type Pipe struct {
 	total    int64 // bytes read of it
 	loggedIn bool
 	deadline time.Time
+	resume   func() error // given to Rest
 
 	gathered      []Message // written, not yet sent
 	gatheredBytes int
@@ -249,6 +253,8 @@ func (p *Pipe) NextReader() (core.Kind, io.Reader, error) {
 			return 0, nil, io.ErrUnexpectedEOF
 		case p.inEnd != nil:
 			return 0, nil, p.inEnd
+		case p.resume != nil:
+			return 0, nil, core.ErrResting
 		}
 		p.wait(p.deadline)
 	}
@@ -295,7 +301,7 @@ func (r *messageReader) Read(b []byte) (int, error) {
 	for {
 		n, err := r.read(b)
 		if err != nil {
-			if !isTimeout(err) {
+			if !isTimeout(err) && !errors.Is(err, core.ErrResting) {
 				r.err = err
 			}
 			return n, err
@@ -317,6 +323,8 @@ func (r *messageReader) read(b []byte) (int, error) {
 	}
 	if len(p.in) == 0 {
 		switch {
+		case p.inEnd == nil && p.o.Stream && p.resume != nil:
+			return 0, core.ErrResting
 		case p.inEnd == nil:
 			p.wait(p.deadline)
 			return 0, nil

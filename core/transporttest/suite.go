@@ -25,6 +25,8 @@ type Suite struct {
 	Dial func(t testing.TB, addr net.Addr) Client
 	// Stream says that the transport carries no messages.
 	Stream bool
+	// Rests says that a silent connection whose protocol can rest (core.Rester) does so, within some seconds.
+	Rests bool
 	// Listen binds a listener for ServeListener of transports that have it; nil: such checks
 	// are skipped. It is needed to count the system calls.
 	Listen func(t testing.TB) net.Listener
@@ -98,6 +100,8 @@ func Checks() []Check {
 		{"TooBig", tooBig},
 		{"LoginTimeout", loginTimeout},
 		{"LoginLiftsTimeout", loginLiftsTimeout},
+		{"RestGoesOn", restGoesOn},
+		{"RestEnds", restEnds},
 		{"Panic", panics},
 		{"ConnectAndDrop", connectAndDrop},
 		{"Goroutines", goroutines},

@@ -26,12 +26,22 @@ const lookAgain = 2 * time.Second
 
 // ACL is the Authorizer. Make it with New.
 type ACL struct {
-	cfg     Config
 	guarded func() bool
 	log     *slog.Logger
 	refused refusals
-	rules   atomic.Pointer[[]rule]
+	policy  atomic.Pointer[policy]
 	changed atomic.Pointer[func()]
+	told    atomic.Pointer[func(key, change string)]
+}
+
+// fileKey names the file in the configuration.
+const fileKey = "auth.acl.file"
+
+// policy is what holds. It does not change.
+type policy struct {
+	cfg   Config
+	file  []byte
+	rules []rule
 }
 
 var (
@@ -42,10 +52,12 @@ var (
 
 // New reads the rules. guarded says whether there are users: then what no rule allows is refused.
 func New(cfg Config, guarded func() bool, log *slog.Logger) (*ACL, error) {
-	a := &ACL{cfg: cfg, guarded: guarded, log: log}
-	if err := a.Reload(); err != nil {
+	a := &ACL{guarded: guarded, log: log}
+	p, err := load(cfg)
+	if err != nil {
 		return nil, err
 	}
+	a.policy.Store(p)
 	return a, nil
 }
 
@@ -55,25 +67,51 @@ func (*ACL) Name() string { return "acl" }
 // OnChange implements core.Changer.
 func (a *ACL) OnChange(fn func()) { a.changed.Store(&fn) }
 
-// Reload reads the file again. When something is wrong, the rules stay as they were.
-func (a *ACL) Reload() error {
-	rules, err := compile(a.cfg.Rules, "auth.acl.rules")
+// OnFile makes fn be told of changes of the file that were found here.
+func (a *ACL) OnFile(fn func(key, change string)) { a.told.Store(&fn) }
+
+// Prepare reads the rules and the file. It makes the ACL reloadable.
+func (a *ACL) Prepare(next Config) (core.Change, error) {
+	p, err := load(next)
 	if err != nil {
-		return err
+		return core.Change{}, err
 	}
-	if a.cfg.File != "" {
-		data, err := os.ReadFile(a.cfg.File)
-		if err != nil {
-			return fmt.Errorf("auth.acl.file: %w", err)
-		}
-		more, err := read(data)
-		if err != nil {
-			return fmt.Errorf("auth.acl.file: %s: %w", a.cfg.File, err)
-		}
-		rules = append(rules, more...)
+	c := core.Change{Apply: func() { a.use(p) }}
+	if old := a.policy.Load(); !bytes.Equal(p.file, old.file) {
+		c.Files = map[string]string{fileKey: p.differs(old)}
 	}
-	a.rules.Store(&rules)
-	return nil
+	return c, nil
+}
+
+// use makes p hold.
+func (a *ACL) use(p *policy) {
+	a.policy.Store(p)
+	if fn := a.changed.Load(); fn != nil {
+		(*fn)()
+	}
+}
+
+// load makes a policy of the configuration and the file.
+func load(cfg Config) (*policy, error) {
+	p := &policy{cfg: cfg}
+	var err error
+	if p.rules, err = compile(cfg.Rules, "auth.acl.rules"); err != nil || cfg.File == "" {
+		return p, err
+	}
+	if p.file, err = os.ReadFile(cfg.File); err != nil {
+		return nil, fmt.Errorf("auth.acl.file: %w", err)
+	}
+	more, err := read(p.file)
+	if err != nil {
+		return nil, fmt.Errorf("auth.acl.file: %s: %w", cfg.File, err)
+	}
+	p.rules = append(p.rules, more...)
+	return p, nil
+}
+
+// differs says in words what is new in the file.
+func (p *policy) differs(old *policy) string {
+	return fmt.Sprintf("%d rules, were %d", len(p.rules)-len(p.cfg.Rules), len(old.rules)-len(old.cfg.Rules))
 }
 
 // read reads the file.
@@ -91,37 +129,44 @@ func read(data []byte) ([]rule, error) {
 
 // Run reads the file again when it changes.
 func (a *ACL) Run(ctx context.Context, ready func()) error {
-	if len(*a.rules.Load()) == 0 && a.guarded() {
+	if len(a.policy.Load().rules) == 0 && a.guarded() {
 		a.log.Warn("there are users and no rules: only what the claims of tokens allow is not refused", "key", "auth.acl.rules")
 	}
 	ready()
-	if a.cfg.File == "" {
-		<-ctx.Done()
-		return nil
-	}
-	last, _ := os.ReadFile(a.cfg.File)
 	t := time.NewTicker(lookAgain)
 	defer t.Stop()
+	var refused []byte
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-		}
-		data, err := os.ReadFile(a.cfg.File)
-		if err != nil || bytes.Equal(data, last) {
-			continue // a file that is away for a moment is about to be replaced
-		}
-		last = data
-		if err := a.Reload(); err != nil {
-			a.log.Error("rules not read again, they stay as they were", "error", err)
-			continue
-		}
-		a.log.Info("rules read again", "file", a.cfg.File, "rules", len(*a.rules.Load()))
-		if fn := a.changed.Load(); fn != nil {
-			(*fn)()
+			refused = a.look(refused)
 		}
 	}
+}
+
+// look reads the file again when it has changed. refused is a version of it that was wrong; the result is the one that
+// is now. A file that is away for a moment is about to be replaced.
+func (a *ACL) look(refused []byte) []byte {
+	old := a.policy.Load()
+	if old.cfg.File == "" {
+		return nil
+	}
+	data, err := os.ReadFile(old.cfg.File)
+	if err != nil || bytes.Equal(data, old.file) || refused != nil && bytes.Equal(data, refused) {
+		return refused
+	}
+	p, err := load(old.cfg)
+	if err != nil {
+		a.log.Error("rules not read again, they stay as they were", "error", err)
+		return data
+	}
+	a.use(p)
+	if fn := a.told.Load(); fn != nil {
+		(*fn)(fileKey, p.differs(old))
+	}
+	return nil
 }
 
 // Decision is what is answered, and why.
@@ -141,7 +186,7 @@ const (
 
 // Decide answers for p. It does no I/O.
 func (a *ACL) Decide(p *core.Principal, op core.Op, dest string) Decision {
-	rules := *a.rules.Load()
+	rules := a.policy.Load().rules
 	for i := range rules {
 		if rules[i].matches(p, op, dest) {
 			return Decision{rules[i].allow, rules[i].id}
@@ -170,7 +215,7 @@ func (a *ACL) Decide(p *core.Principal, op core.Op, dest string) Decision {
 func granted(op core.Op, dest string) bool {
 	switch op {
 	case core.OpConnect:
-		return true
+		return strings.HasPrefix(dest, "client/")
 	case core.OpConsume, core.OpDelete:
 		return strings.HasPrefix(dest, "group/")
 	case core.OpPublish:
@@ -187,7 +232,7 @@ func (a *ACL) Authorize(_ context.Context, p *core.Principal, op core.Op, dest s
 		return nil
 	}
 	a.refused.log(a.log, p, op, dest, d.Rule)
-	return fmt.Errorf("rule %s: %w", d.Rule, core.ErrDenied)
+	return core.Deny(d.Rule)
 }
 
 // memo is the key under which the rules of a claim are kept with it.

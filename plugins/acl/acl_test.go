@@ -34,7 +34,7 @@ func list(text ...string) []string { return text }
 // principal has everything that a rule can ask for.
 func principal() *core.Principal {
 	return &core.Principal{
-		Name: "ali", Groups: list("ops", "dev"), ClientID: "dev-7", Remote: netip.MustParseAddr("10.1.2.3"),
+		Name: "ali", VHost: "shop", Groups: list("ops", "dev"), ClientID: "dev-7", Remote: netip.MustParseAddr("10.1.2.3"),
 		Claims: core.NewClaims(map[string]any{"site": "north", "rooms": []any{"r1", "r2"}, "n": 7.0, "none": []any{}}),
 	}
 }
@@ -60,6 +60,9 @@ func TestConditions(t *testing.T) {
 		{"address", acl.Rule{Addresses: list("::1", "10.1.2.3")}, true},
 		{"mapped address", acl.Rule{Addresses: list("::ffff:10.1.2.3")}, true},
 		{"another network", acl.Rule{Addresses: list("10.2.0.0/16")}, false},
+		{"virtual host", acl.Rule{VHosts: list("x", "sh*")}, true},
+		{"another virtual host", acl.Rule{VHosts: list("/", "sho", "shops")}, false},
+		{"any virtual host", acl.Rule{VHosts: list("*")}, true},
 		{"anonymous", acl.Rule{Anonymous: true}, false},
 		{"all", acl.Rule{Users: list("ali"), Groups: list("ops"), Clients: list("dev-7"), Addresses: list("10.0.0.0/8")}, true},
 		{"all but one", acl.Rule{Users: list("ali"), Groups: list("ops"), Clients: list("dev-8"), Addresses: list("10.0.0.0/8")}, false},
@@ -413,16 +416,25 @@ func TestFile(t *testing.T) {
 	decide("second")
 	for _, bad := range []string{"rules: [{id: x}]", "rulez: []", "rules: [", "rules: [{allow: [all], on: [\"#\"], who: me}]"} {
 		write(bad)
-		if err := a.Reload(); err == nil {
+		if err := reload(a, cfg); err == nil {
 			t.Errorf("%s: no error", bad)
 		}
 		decide("second")
 	}
 	write("")
-	if err := a.Reload(); err != nil {
+	if err := reload(a, cfg); err != nil {
 		t.Error(err)
 	}
 	decide(acl.RuleDefault)
+}
+
+// reload reads the rules again.
+func reload(a *acl.ACL, cfg acl.Config) error {
+	c, err := a.Prepare(cfg)
+	if err == nil {
+		c.Apply()
+	}
+	return err
 }
 
 // TestRefusal names the rule, and not more often than somebody can read.

@@ -24,12 +24,14 @@ func (c Config) Validate(key string) error {
 type Rule struct {
 	// ID is what logs and refusals call the rule. Empty: where it is, as in "auth.acl.rules.0".
 	ID string `json:"id" koanf:"id" yaml:"id"`
-	// Allow or Deny are the operations, one of the two: publish, subscribe, consume, browse, create, delete, retain, connect;
-	// read (subscribe, consume, browse, create), write (publish, retain, create), or all.
+	// Allow or Deny are the operations, one of the two: publish, subscribe, consume, browse, create, delete, retain, connect,
+	// manage; read (subscribe, consume, browse, create), write (publish, retain, create), or all.
 	Allow []string `json:"allow" koanf:"allow" yaml:"allow"`
 	Deny  []string `json:"deny" koanf:"deny" yaml:"deny"`
 	// On are patterns of names.
 	On []string `json:"on" koanf:"on" yaml:"on"`
+	// VHosts are names of virtual hosts, which may hold "*": the one that the client is in, or wants to be in.
+	VHosts []string `json:"vhosts" koanf:"vhosts" yaml:"vhosts"`
 	// Users, Groups and Clients may hold "*", which stands for anything; "*" alone is any user that has a name.
 	Users   []string `json:"users" koanf:"users" yaml:"users"`
 	Groups  []string `json:"groups" koanf:"groups" yaml:"groups"`

@@ -2,6 +2,7 @@ package acl
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 type pattern struct {
 	everything bool
 	topic      bool
+	escaped    bool    // names of its kind are, as url.PathEscape does it
 	prefix     string  // every name begins with it: most patterns are ruled out by it
 	levels     []level // the kind first
 }
@@ -35,7 +37,9 @@ const (
 )
 
 // kinds are those of names.
-func kinds() []string { return []string{"topic", "queue", "temp", "group", "client"} }
+func kinds() []string {
+	return []string{"topic", "queue", "temp", "group", "client", "vhost", "broker"}
+}
 
 func parsePattern(text string) (pattern, error) {
 	if text == many {
@@ -45,7 +49,7 @@ func parsePattern(text string) (pattern, error) {
 	if !ok || rest == "" || !slices.Contains(kinds(), kind) {
 		return pattern{}, fmt.Errorf("must begin with one of %s/, or be #, has %q", strings.Join(kinds(), "/, "), text)
 	}
-	p := pattern{topic: kind == "topic"}
+	p := pattern{topic: kind == "topic", escaped: kind == "group" || kind == "client" || kind == "vhost"}
 	for l := range strings.SplitSeq(text, "/") {
 		if l == one || l == many {
 			p.levels = append(p.levels, level{wild: l})
@@ -58,6 +62,9 @@ func parsePattern(text string) (pattern, error) {
 		if err != nil {
 			return pattern{}, fmt.Errorf("%w, as in %q", err, text)
 		}
+		if p.escaped {
+			escape(parts)
+		}
 		p.levels = append(p.levels, level{parts: parts})
 	}
 	p.prefix = kind
@@ -68,6 +75,16 @@ func parsePattern(text string) (pattern, error) {
 		p.prefix += "/" + l.parts[0].text
 	}
 	return p, nil
+}
+
+// escape writes texts as names that are escaped have them, whether they are so already or as people write them.
+func escape(parts []part) {
+	for i := range parts {
+		if plain, err := url.PathUnescape(parts[i].text); err == nil {
+			parts[i].text = plain
+		}
+		parts[i].text = url.PathEscape(parts[i].text)
+	}
 }
 
 func parseParts(l string) ([]part, error) {
@@ -103,7 +120,7 @@ func (pt *pattern) matches(p *core.Principal, dest string, allow bool) bool {
 	if pt.everything {
 		return true
 	}
-	m := matcher{p: p, topic: pt.topic, allow: allow}
+	m := matcher{p: p, topic: pt.topic, escaped: pt.escaped, allow: allow}
 	if !pt.topic || !strings.HasPrefix(dest, "topic/") || !strings.ContainsAny(dest, "+#") {
 		return strings.HasPrefix(dest, pt.prefix) && m.name(pt.levels, dest)
 	}
@@ -112,9 +129,10 @@ func (pt *pattern) matches(p *core.Principal, dest string, allow bool) bool {
 
 // matcher is one question.
 type matcher struct {
-	p     *core.Principal
-	topic bool
-	allow bool
+	p       *core.Principal
+	topic   bool
+	escaped bool
+	allow   bool
 }
 
 // name walks pattern and name; on a mismatch it goes back to the last "#", which takes one level more.
@@ -223,6 +241,9 @@ func (m *matcher) parts(parts []part, at int, have string) bool {
 func (m *matcher) value(v string, parts []part, at int, have string) bool {
 	if v == "" || strings.ContainsAny(v, "/+#\x00") || m.topic && at == 1 && strings.HasPrefix(v, "$") {
 		return !m.allow
+	}
+	if m.escaped {
+		v = url.PathEscape(v)
 	}
 	rest, ok := strings.CutPrefix(have, v)
 	return ok && m.parts(parts[1:], at, rest)

@@ -30,7 +30,7 @@ func operations() ([]string, map[string]ops) {
 	}
 	var names []string
 	for _, o := range []core.Op{
-		core.OpPublish, core.OpSubscribe, core.OpConsume, core.OpBrowse, core.OpCreate, core.OpDelete, core.OpRetain, core.OpConnect,
+		core.OpPublish, core.OpSubscribe, core.OpConsume, core.OpBrowse, core.OpCreate, core.OpDelete, core.OpRetain, core.OpConnect, core.OpManage,
 	} {
 		m[o.String()] = setOf(o)
 		names = append(names, o.String())
@@ -40,7 +40,7 @@ func operations() ([]string, map[string]ops) {
 
 // ParseOp returns the operation with this name.
 func ParseOp(name string) (core.Op, error) {
-	for o := core.OpConnect; o <= core.OpRetain; o++ {
+	for o := core.OpConnect; o <= core.OpManage; o++ {
 		if o.String() == name && o != core.OpDeliver && o != core.OpDisconnect {
 			return o, nil
 		}
@@ -55,6 +55,7 @@ type rule struct {
 	allow     bool
 	ops       ops
 	on        []pattern
+	vhosts    []string
 	users     []string
 	groups    []string
 	clients   []string
@@ -81,7 +82,7 @@ func compile(list []Rule, key string) ([]rule, error) {
 
 func (in *Rule) compile(key string) (rule, error) {
 	r := rule{
-		id: in.ID, allow: len(in.Allow) > 0, users: in.Users, groups: in.Groups, clients: in.Clients, anonymous: in.Anonymous,
+		id: in.ID, allow: len(in.Allow) > 0, vhosts: in.VHosts, users: in.Users, groups: in.Groups, clients: in.Clients, anonymous: in.Anonymous,
 	}
 	if r.id == "" {
 		r.id = key
@@ -141,6 +142,8 @@ func parseNetwork(text string) (netip.Prefix, error) {
 func (r *rule) about(p *core.Principal) bool {
 	switch {
 	case r.anonymous && p.Name != "":
+		return false
+	case len(r.vhosts) > 0 && !anyGlob(r.vhosts, p.VHost):
 		return false
 	case len(r.users) > 0 && (p.Name == "" || !anyGlob(r.users, p.Name)):
 		return false

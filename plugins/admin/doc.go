@@ -11,7 +11,7 @@
 // browser from running, framing or guessing what was not meant for it; a Route may loosen the
 // Content-Security-Policy for its own pages. A request whose Host is a name that the server was not
 // told of is refused, so that a web page elsewhere cannot reach it by pointing its own name at
-// 127.0.0.1.
+// 127.0.0.1; and so is a request to change something that a page of another origin sends.
 //
 // It does not know the broker: what is ready comes as a function, what is counted as a handler. It
 // does not serve the protocols' clients; that is what transports are for.

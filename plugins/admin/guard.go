@@ -9,14 +9,20 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/wyemq/wye/core"
 )
 
 // strictPolicy lets a browser do nothing with an answer but show it.
 const strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// guard is around all that is served: headers, host, route, method, and a panic costs one answer.
+// guard is around all that is served: headers, host, route, method, the page that asks, and a panic costs one answer.
 func (s *Server) guard(t *table) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		w := &answer{ResponseWriter: out, status: http.StatusOK}
+		if s.told != nil {
+			defer func() { s.told(r, w.status) }()
+		}
 		defer s.rescue(w, r)
 		h := w.Header()
 		h.Set("Content-Security-Policy", strictPolicy)
@@ -41,8 +47,49 @@ func (s *Server) guard(t *table) http.Handler {
 			refuse(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s takes %s, not %s", route.Path, strings.Join(allowed, ", "), r.Method))
 			return
 		}
+		if err := s.foreign.Check(r); err != nil {
+			refuse(w, http.StatusForbidden, "pages of other origins may only look: "+err.Error())
+			return
+		}
+		if !s.permits(w, r, route) {
+			return
+		}
 		route.Handler.ServeHTTP(w, r)
 	})
+}
+
+// answer remembers the status that was sent.
+type answer struct {
+	http.ResponseWriter
+
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// permits asks whether r may do what it takes to manage, and answers when it may not.
+func (s *Server) permits(w http.ResponseWriter, r *http.Request, route *Route) bool {
+	if route.Manage == "" || s.ask == nil {
+		return true
+	}
+	err := s.ask(r, route.Manage)
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, core.ErrLogin):
+		w.Header().Set("WWW-Authenticate", `Basic realm="wye", charset="UTF-8"`)
+		refuse(w, http.StatusUnauthorized, "credentials are needed of somebody who may manage "+route.Manage)
+	default:
+		refuse(w, http.StatusForbidden, "nobody may do that who may not manage "+route.Manage)
+	}
+	return false
 }
 
 // knows reports whether the server answers under the name in a Host header. IP addresses cannot be

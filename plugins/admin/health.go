@@ -17,7 +17,7 @@ func ownRoutes(cfg Config, ready func() error) []Route {
 	}
 	if cfg.Pprof {
 		routes = append(routes, Route{
-			Path: "/debug/pprof", Subtree: true, Title: "Profiles", About: "of the running process, for go tool pprof",
+			Path: "/debug/pprof", Subtree: true, Manage: "broker/profiles", Title: "Profiles", About: "of the running process, for go tool pprof",
 			Methods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, Handler: profiles(),
 		})
 	}

@@ -17,6 +17,8 @@ type Route struct {
 	Subtree bool
 	// Methods are those that are let through; empty: GET and HEAD.
 	Methods []string
+	// Manage is what one must be allowed to manage, as in "broker/reload": see Server.Ask. Empty: everybody is let through.
+	Manage string
 	// Title and About are its line on the index page. Without a Title it has none.
 	Title, About string
 	// Handler answers; it sees the path as the client sent it. The headers of the server are set

@@ -29,6 +29,9 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	handler http.Handler
+	told    func(r *http.Request, status int) // may be nil
+	ask     func(r *http.Request, what string) error
+	foreign *http.CrossOriginProtection // a browser sends its user's credentials, and comes from his address, whatever page asks
 
 	mu   sync.Mutex
 	addr net.Addr
@@ -49,10 +52,18 @@ func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Ser
 	if err := addIndex(t); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log.With("listener", "admin")}
+	s := &Server{cfg: cfg, log: log.With("listener", "admin"), foreign: http.NewCrossOriginProtection()}
 	s.handler = s.guard(t)
 	return s, nil
 }
+
+// Ask makes the server ask, for each request to a Route with Manage, whether it is permitted. An error that wraps
+// core.ErrLogin says that credentials may help. It is called before Run; without it there is nobody to be asked, and nobody is
+// kept out.
+func (s *Server) Ask(gate func(r *http.Request, what string) error) { s.ask = gate }
+
+// Tell makes fn be told of every request that was answered, from the goroutine that has. It is called before Run.
+func (s *Server) Tell(fn func(r *http.Request, status int)) { s.told = fn }
 
 // Handler returns what the server serves, for an application with a server of its own.
 func (s *Server) Handler() http.Handler { return s.handler }

@@ -97,6 +97,46 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A page elsewhere can have a browser ask with the credentials of its user, and from his address.
+func TestForeignPages(t *testing.T) {
+	done := 0
+	s := newServer(t, admin.DefaultConfig(), fine, admin.Route{
+		Path: "/change", Methods: []string{"GET", "POST", "DELETE"},
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				done++
+			}
+		}),
+	})
+	for _, c := range []struct {
+		method, header, value string
+		code                  int
+	}{
+		{"POST", "", "", 200}, // no browser
+		{"POST", "Sec-Fetch-Site", "same-origin", 200},
+		{"POST", "Origin", "http://127.0.0.1:8161", 200},
+		{"POST", "Sec-Fetch-Site", "cross-site", 403},
+		{"POST", "Sec-Fetch-Site", "same-site", 403},
+		{"POST", "Origin", "https://evil.example", 403},
+		{"POST", "Origin", "null", 403},
+		{"DELETE", "Origin", "https://evil.example", 403},
+		{"GET", "Sec-Fetch-Site", "cross-site", 200},
+	} {
+		r := httptest.NewRequest(c.method, "http://127.0.0.1:8161/change", nil)
+		if c.header != "" {
+			r.Header.Set(c.header, c.value)
+		}
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code != c.code {
+			t.Errorf("%s with %s %s: %d, want %d", c.method, c.header, c.value, w.Code, c.code)
+		}
+	}
+	if done != 3 {
+		t.Errorf("%d requests have changed something, want 3", done)
+	}
+}
+
 func TestReadiness(t *testing.T) {
 	var why error
 	s := newServer(t, admin.DefaultConfig(), func() error { return why })

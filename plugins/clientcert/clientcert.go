@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/wyemq/wye/core"
 )
@@ -20,6 +21,8 @@ type Config struct {
 	User []string `koanf:"user" enum:"cn,email,dns,uri,subject"`
 	// Groups says what the groups are: ou (the organizational units), o (the organizations). Empty: there are none.
 	Groups string `koanf:"groups" enum:",ou,o"`
+	// VHost says what the virtual host is: ou or o, the first of them. Empty: none.
+	VHost string `koanf:"vhost" enum:",ou,o"`
 }
 
 // DefaultConfig is switched off.
@@ -43,7 +46,7 @@ func (c Config) Validate(key string) error {
 }
 
 // Authenticator knows who has shown a certificate.
-type Authenticator struct{ cfg Config }
+type Authenticator struct{ cfg atomic.Pointer[Config] }
 
 var (
 	_ core.Authenticator = (*Authenticator)(nil)
@@ -55,18 +58,26 @@ func New(cfg Config) (*Authenticator, error) {
 	if err := cfg.Validate("auth.clientcert"); err != nil {
 		return nil, err
 	}
-	return &Authenticator{cfg}, nil
+	a := &Authenticator{}
+	a.cfg.Store(&cfg)
+	return a, nil
+}
+
+// Prepare makes the Authenticator reloadable.
+func (a *Authenticator) Prepare(next Config) (core.Change, error) {
+	return core.Change{Apply: func() { a.cfg.Store(&next) }}, nil
 }
 
 // Name returns "clientcert".
 func (*Authenticator) Name() string { return "clientcert" }
 
 // Enabled reports whether certificates say who a client is.
-func (a *Authenticator) Enabled() bool { return a.cfg.Enabled }
+func (a *Authenticator) Enabled() bool { return a.cfg.Load().Enabled }
 
 // Authenticate implements core.Authenticator.
 func (a *Authenticator) Authenticate(_ context.Context, l *core.Login) (core.Principal, error) {
-	if !a.cfg.Enabled || l.Password != "" || l.Token != "" || l.Ticket != "" || l.Conn == nil || l.Conn.Info() == nil {
+	cfg := a.cfg.Load()
+	if !cfg.Enabled || l.Password != "" || l.Token != "" || l.Ticket != "" || l.Conn == nil || l.Conn.Info() == nil {
 		return core.Principal{}, core.ErrSkip
 	}
 	state := l.Conn.Info().TLS
@@ -74,39 +85,51 @@ func (a *Authenticator) Authenticate(_ context.Context, l *core.Login) (core.Pri
 		return core.Principal{}, core.ErrSkip
 	}
 	cert := state.VerifiedChains[0][0]
-	name := a.name(cert)
+	name := cfg.name(cert)
 	switch {
 	case name == "":
-		return core.Principal{}, fmt.Errorf("the certificate has no %s: %w", strings.Join(a.cfg.User, " or "), core.ErrLogin)
+		return core.Principal{}, fmt.Errorf("the certificate has no %s: %w", strings.Join(cfg.User, " or "), core.ErrLogin)
 	case l.User != "" && l.User != name:
 		return core.Principal{}, fmt.Errorf("the certificate is not that of user %q: %w", l.User, core.ErrLogin)
 	}
 	p := core.Principal{Name: name, Expires: cert.NotAfter}
-	switch a.cfg.Groups {
-	case "ou":
-		p.Groups = slices.Clone(cert.Subject.OrganizationalUnit)
-	case "o":
-		p.Groups = slices.Clone(cert.Subject.Organization)
+	p.Groups = slices.Clone(units(cert, cfg.Groups))
+	if cfg.VHost != "" {
+		if p.VHost = first(units(cert, cfg.VHost)); p.VHost == "" {
+			return core.Principal{}, fmt.Errorf("the certificate has no %s, which is to be the virtual host: %w", cfg.VHost, core.ErrLogin)
+		}
 	}
 	return p, nil
 }
 
-func (a *Authenticator) name(c *x509.Certificate) string {
-	for _, place := range a.cfg.User {
+// units are those of the subject that what says.
+func units(c *x509.Certificate, what string) []string {
+	switch what {
+	case "ou":
+		return c.Subject.OrganizationalUnit
+	case "o":
+		return c.Subject.Organization
+	default:
+		return nil
+	}
+}
+
+func (c *Config) name(cert *x509.Certificate) string {
+	for _, place := range c.User {
 		name := ""
 		switch place {
 		case "cn":
-			name = c.Subject.CommonName
+			name = cert.Subject.CommonName
 		case "email":
-			name = first(c.EmailAddresses)
+			name = first(cert.EmailAddresses)
 		case "dns":
-			name = first(c.DNSNames)
+			name = first(cert.DNSNames)
 		case "uri":
-			if len(c.URIs) > 0 {
-				name = c.URIs[0].String()
+			if len(cert.URIs) > 0 {
+				name = cert.URIs[0].String()
 			}
 		case "subject":
-			name = c.Subject.String()
+			name = cert.Subject.String()
 		}
 		if name != "" {
 			return name

@@ -117,3 +117,25 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestVHost leads a client to the virtual host that its certificate names.
+func TestVHost(t *testing.T) {
+	cfg := clientcert.DefaultConfig()
+	cfg.Enabled = true
+	for what, want := range map[string]string{"": "", "ou": "ops", "o": "Example"} {
+		cfg.VHost = what
+		a, err := clientcert.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := cert()
+		c.Subject.OrganizationalUnit, c.Subject.Organization = []string{"ops", "dev"}, []string{"Example"}
+		if p, err := a.Authenticate(t.Context(), &core.Login{Conn: verified(c)}); err != nil || p.VHost != want {
+			t.Errorf("%q: in %q, %v", what, p.VHost, err)
+		}
+		c.Subject.OrganizationalUnit, c.Subject.Organization = nil, nil
+		if _, err := a.Authenticate(t.Context(), &core.Login{Conn: verified(c)}); (err != nil) != (what != "") {
+			t.Errorf("%q, which is not there: %v", what, err)
+		}
+	}
+}

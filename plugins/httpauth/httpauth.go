@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -25,13 +26,18 @@ const (
 
 // Authenticator asks a service.
 type Authenticator struct {
-	cfg    Config
-	client *http.Client
-	secret [32]byte      // of this process: makes what is remembered worthless elsewhere
-	slots  chan struct{} // one for each request under way
+	secret  [32]byte // of this process: makes what is remembered worthless elsewhere
+	service atomic.Pointer[service]
 
 	mu         sync.Mutex
 	remembered map[[sha256.Size]byte]remembered
+}
+
+// service is who is asked. It does not change.
+type service struct {
+	cfg    Config
+	client *http.Client
+	slots  chan struct{} // one for each request under way
 }
 
 // remembered is an answer.
@@ -52,28 +58,45 @@ func New(cfg Config) (*Authenticator, error) {
 	if err := cfg.Validate("auth.http"); err != nil {
 		return nil, err
 	}
-	a := &Authenticator{
-		cfg: cfg, slots: make(chan struct{}, cfg.MaxRequests), remembered: make(map[[sha256.Size]byte]remembered),
-		client: &http.Client{
-			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: cfg.MaxRequests, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // passwords go where it was said
-		},
-	}
+	a := &Authenticator{remembered: make(map[[sha256.Size]byte]remembered)}
+	a.service.Store(newService(cfg))
 	_, _ = rand.Read(a.secret[:]) // never fails, says its documentation
 	return a, nil
+}
+
+func newService(cfg Config) *service {
+	return &service{cfg: cfg, slots: make(chan struct{}, cfg.MaxRequests), client: &http.Client{
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: cfg.MaxRequests, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // passwords go where it was said
+	}}
+}
+
+// Prepare makes the Authenticator reloadable. When something has changed, what was remembered of the service is forgotten.
+func (a *Authenticator) Prepare(next Config) (core.Change, error) {
+	old := a.service.Load()
+	if next == old.cfg {
+		return core.Change{}, nil
+	}
+	return core.Change{Apply: func() {
+		a.service.Store(newService(next))
+		a.mu.Lock()
+		clear(a.remembered)
+		a.mu.Unlock()
+		old.client.CloseIdleConnections()
+	}}, nil
 }
 
 // Name returns "http".
 func (*Authenticator) Name() string { return "http" }
 
 // Enabled reports whether there is somebody to ask.
-func (a *Authenticator) Enabled() bool { return a.cfg.URL != "" }
+func (a *Authenticator) Enabled() bool { return a.service.Load().cfg.URL != "" }
 
 // Run lets the connections to the service go at the end.
 func (a *Authenticator) Run(ctx context.Context, ready func()) error {
 	ready()
 	<-ctx.Done()
-	a.client.CloseIdleConnections()
+	a.service.Load().client.CloseIdleConnections()
 	return nil
 }
 
@@ -102,7 +125,8 @@ type answer struct {
 
 // Authenticate implements core.Authenticator.
 func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.Principal, error) {
-	if !a.Enabled() || l.User == "" && l.Password == "" && l.Token == "" {
+	service := a.service.Load()
+	if service.cfg.URL == "" || l.User == "" && l.Password == "" && l.Token == "" {
 		return core.Principal{}, core.ErrSkip
 	}
 	q := question{
@@ -125,12 +149,12 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	if r, ok := a.recall(key); ok {
 		return r.p, r.err
 	}
-	p, err := a.ask(ctx, &q, body)
+	p, err := service.ask(ctx, &q, body)
 	switch {
 	case err == nil:
-		a.remember(key, remembered{p: p}, a.cfg.Cache)
+		a.remember(key, remembered{p: p}, service.cfg.Cache)
 	case errors.Is(err, errRefused):
-		a.remember(key, remembered{err: err}, a.cfg.CacheRefused)
+		a.remember(key, remembered{err: err}, service.cfg.CacheRefused)
 	}
 	return p, err
 }
@@ -177,24 +201,24 @@ func (a *Authenticator) remember(key [sha256.Size]byte, r remembered, d time.Dur
 var errRefused = fmt.Errorf("refused by the service: %w", core.ErrLogin)
 
 // ask sends the question. Whatever is no clear answer is an error.
-func (a *Authenticator) ask(ctx context.Context, q *question, body []byte) (core.Principal, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+func (s *service) ask(ctx context.Context, q *question, body []byte) (core.Principal, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
 	case <-ctx.Done():
 		return core.Principal{}, unclear(ctx.Err())
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.cfg.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.URL, bytes.NewReader(body))
 	if err != nil {
 		return core.Principal{}, unclear(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if a.cfg.Secret != "" {
-		req.Header.Set("Authorization", "Bearer "+string(a.cfg.Secret))
+	if s.cfg.Secret != "" {
+		req.Header.Set("Authorization", "Bearer "+string(s.cfg.Secret))
 	}
-	resp, err := a.client.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		return core.Principal{}, unclear(err)
 	}

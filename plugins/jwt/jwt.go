@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	jwtlib "github.com/golang-jwt/jwt/v5"
@@ -21,6 +22,13 @@ const maxToken = 16 << 10
 
 // Authenticator knows who bears a token.
 type Authenticator struct {
+	log    *slog.Logger
+	now    atomic.Pointer[checker]
+	change chan struct{} // something for Run to look at
+}
+
+// checker checks tokens by one configuration.
+type checker struct {
 	cfg     Config
 	fixed   []key // the secret
 	sources []*source
@@ -35,6 +43,40 @@ var (
 
 // New reads the file of keys, which must be right if there is one. The URL is asked when Run begins.
 func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
+	c, err := newChecker(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	a := &Authenticator{log: log, change: make(chan struct{}, 1)}
+	a.now.Store(c)
+	return a, nil
+}
+
+// Prepare reads the file of keys, which must be right if there is one. It makes the Authenticator reloadable. Tokens that
+// were accepted stay so until they expire. Keys of a URL that is the same go on counting until it has been asked.
+func (a *Authenticator) Prepare(next Config) (core.Change, error) {
+	c, err := newChecker(next, a.log)
+	if err != nil {
+		return core.Change{}, err
+	}
+	old := a.now.Load()
+	if s, was := c.source(next.JWKSURL), old.source(next.JWKSURL); s != nil && was != nil {
+		s.take(was)
+	}
+	ch := core.Change{Apply: func() {
+		a.now.Store(c)
+		select {
+		case a.change <- struct{}{}:
+		default: // Run has not seen the one before yet
+		}
+	}}
+	if s, was := c.source(next.KeyFile), old.source(next.KeyFile); s != nil && was != nil && !sameKeys(s.current(), was.current()) {
+		ch.Files = map[string]string{"auth.jwt.key_file": fmt.Sprintf("%d keys, were %d", len(s.current()), len(was.current()))}
+	}
+	return ch, nil
+}
+
+func newChecker(cfg Config, log *slog.Logger) (*checker, error) {
 	if err := cfg.Validate("auth.jwt"); err != nil {
 		return nil, err
 	}
@@ -50,13 +92,13 @@ func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
 	if cfg.RequireExpiry {
 		options = append(options, jwtlib.WithExpirationRequired())
 	}
-	a := &Authenticator{cfg: cfg, parser: jwtlib.NewParser(options...)}
+	c := &checker{cfg: cfg, parser: jwtlib.NewParser(options...)}
 	if cfg.Secret != "" {
 		k, err := newKey("", "", []byte(cfg.Secret))
 		if err != nil {
 			return nil, fmt.Errorf("auth.jwt.secret: %w", err)
 		}
-		a.fixed = append(a.fixed, k)
+		c.fixed = append(c.fixed, k)
 	}
 	if cfg.KeyFile != "" {
 		s := fileSource(cfg.KeyFile, log)
@@ -68,7 +110,7 @@ func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
 			return nil, fmt.Errorf("auth.jwt.key_file: %s: %w", cfg.KeyFile, err)
 		}
 		s.keys, s.at, s.tried = keys, time.Now(), time.Now()
-		a.sources = append(a.sources, s)
+		c.sources = append(c.sources, s)
 	}
 	if cfg.JWKSURL != "" {
 		client := &http.Client{CheckRedirect: func(req *http.Request, via []*http.Request) error {
@@ -77,38 +119,53 @@ func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
 			}
 			return checkURL(req.URL.String())
 		}}
-		a.sources = append(a.sources, urlSource(cfg.JWKSURL, cfg.Timeout, client, log))
+		c.sources = append(c.sources, urlSource(cfg.JWKSURL, cfg.Timeout, client, log))
 	}
-	return a, nil
+	return c, nil
 }
 
 // Name returns "jwt".
 func (*Authenticator) Name() string { return "jwt" }
 
 // Enabled reports whether there are keys, or a place for them.
-func (a *Authenticator) Enabled() bool { return len(a.fixed)+len(a.sources) > 0 }
+func (a *Authenticator) Enabled() bool { return a.now.Load().enabled() }
+
+func (c *checker) enabled() bool { return len(c.fixed)+len(c.sources) > 0 }
+
+// source returns the one with this name, or nil.
+func (c *checker) source(name string) *source {
+	for _, s := range c.sources {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
 
 // Run reads keys again.
 func (a *Authenticator) Run(ctx context.Context, ready func()) error {
-	for _, s := range a.sources {
-		s.refresh(ctx, time.Second)
-	}
+	c := a.now.Load()
+	c.refresh(ctx)
 	ready()
-	if len(a.sources) == 0 {
-		<-ctx.Done()
-		return nil
-	}
-	t := time.NewTicker(a.cfg.Refresh)
+	t := time.NewTicker(c.cfg.Refresh)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-a.change:
+			c = a.now.Load()
+			t.Reset(c.cfg.Refresh)
 		case <-t.C:
 		}
-		for _, s := range a.sources {
-			s.refresh(ctx, time.Second)
-		}
+		c.refresh(ctx)
+	}
+}
+
+// refresh reads keys again.
+func (c *checker) refresh(ctx context.Context) {
+	for _, s := range c.sources {
+		s.refresh(ctx, time.Second)
 	}
 }
 
@@ -119,18 +176,19 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	if text == "" {
 		text = l.Password
 	}
-	if !a.Enabled() || !signed(text) {
+	c := a.now.Load()
+	if !c.enabled() || !signed(text) {
 		return core.Principal{}, core.ErrSkip
 	}
 	claims := jwtlib.MapClaims{}
-	_, err := a.parser.ParseWithClaims(text, claims, func(t *jwtlib.Token) (any, error) { return a.keysFor(ctx, t) })
+	_, err := c.parser.ParseWithClaims(text, claims, func(t *jwtlib.Token) (any, error) { return c.keysFor(ctx, t) })
 	switch {
 	case errors.Is(err, jwtlib.ErrTokenExpired):
 		return core.Principal{}, fmt.Errorf("token: %w: %w", core.ErrTokenExpired, core.ErrLogin)
 	case err != nil:
 		return core.Principal{}, fmt.Errorf("%w: %w", err, core.ErrLogin)
 	}
-	return a.principal(claims)
+	return c.principal(claims)
 }
 
 // signed reports whether text has the form of a JWS, RFC 7515 section 7.1. Every header begins with `{"`.
@@ -141,24 +199,24 @@ func signed(text string) bool {
 var errNoKey = errors.New("no key that is known here fits")
 
 // keysFor returns the keys that may check t; sources are asked again when there is none.
-func (a *Authenticator) keysFor(ctx context.Context, t *jwtlib.Token) (any, error) {
+func (c *checker) keysFor(ctx context.Context, t *jwtlib.Token) (any, error) {
 	if t.Header["crit"] != nil { // RFC 7515, section 4.1.11: nothing that is critical is understood here
 		return nil, errors.New("the header has critical parameters that are not known here")
 	}
 	id, _ := t.Header["kid"].(string)
-	if set := a.fitting(t.Method.Alg(), id); len(set.Keys) > 0 {
+	if set := c.fitting(t.Method.Alg(), id); len(set.Keys) > 0 {
 		return set, nil
 	}
-	for _, s := range a.sources {
-		s.refresh(ctx, soonest)
+	for _, s := range c.sources {
+		s.refresh(context.WithoutCancel(ctx), soonest) // else who comes and goes could have it asked again and again
 	}
-	if set := a.fitting(t.Method.Alg(), id); len(set.Keys) > 0 {
+	if set := c.fitting(t.Method.Alg(), id); len(set.Keys) > 0 {
 		return set, nil
 	}
 	return nil, errNoKey
 }
 
-func (a *Authenticator) fitting(algorithm, id string) jwtlib.VerificationKeySet {
+func (c *checker) fitting(algorithm, id string) jwtlib.VerificationKeySet {
 	var set jwtlib.VerificationKeySet
 	add := func(keys []key) {
 		for i := range keys {
@@ -167,33 +225,33 @@ func (a *Authenticator) fitting(algorithm, id string) jwtlib.VerificationKeySet 
 			}
 		}
 	}
-	add(a.fixed)
-	for _, s := range a.sources {
+	add(c.fixed)
+	for _, s := range c.sources {
 		add(s.current())
 	}
 	return set
 }
 
 // principal is who the claims say.
-func (a *Authenticator) principal(claims jwtlib.MapClaims) (core.Principal, error) {
+func (c *checker) principal(claims jwtlib.MapClaims) (core.Principal, error) {
 	values := map[string]any(claims)
-	user, _ := claim(values, a.cfg.UserClaim).(string)
+	user, _ := claim(values, c.cfg.UserClaim).(string)
 	if user == "" {
-		return core.Principal{}, fmt.Errorf("token: the claim %s is no name: %w", a.cfg.UserClaim, core.ErrLogin)
+		return core.Principal{}, fmt.Errorf("token: the claim %s is no name: %w", c.cfg.UserClaim, core.ErrLogin)
 	}
-	p := core.Principal{Name: user, Groups: texts(claim(values, a.cfg.GroupsClaim))}
-	switch v := claim(values, a.cfg.VHostClaim).(type) {
+	p := core.Principal{Name: user, Groups: texts(claim(values, c.cfg.GroupsClaim))}
+	switch v := claim(values, c.cfg.VHostClaim).(type) {
 	case nil:
 	case string:
 		p.VHost = v
 	default:
-		return core.Principal{}, fmt.Errorf("token: the claim %s is no text: %w", a.cfg.VHostClaim, core.ErrLogin)
+		return core.Principal{}, fmt.Errorf("token: the claim %s is no text: %w", c.cfg.VHostClaim, core.ErrLogin)
 	}
 	if exp, err := claims.GetExpirationTime(); err == nil && exp != nil {
-		p.Expires = exp.Add(a.cfg.Leeway)
+		p.Expires = exp.Add(c.cfg.Leeway)
 	}
-	if a.cfg.ACLClaim != aclClaim {
-		rules := claim(values, a.cfg.ACLClaim)
+	if c.cfg.ACLClaim != aclClaim {
+		rules := claim(values, c.cfg.ACLClaim)
 		values = maps.Clone(values)
 		delete(values, aclClaim)
 		if rules != nil {

@@ -2,6 +2,7 @@ package jwt_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -504,4 +505,23 @@ func TestRun(t *testing.T) {
 			t.Errorf("after a day: %s", got)
 		}
 	})
+}
+
+// TestGone has clients that come with an unknown key and go again: they cause no more requests than others.
+func TestGone(t *testing.T) {
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	i := newIssuer(t)
+	k := newKeys(t)
+	i.serve(false, toSet(t, toJWK(t, "1", newKeys(t).ed.Public())))
+	a := newJWT(t, config(func(c *jwt.Config) { c.JWKSURL = i.URL }))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 5 {
+		if got := outcome(a.Authenticate(gone, &core.Login{Token: sign(t, "EdDSA", "2", k.ed, good())})); got != "bad_credentials" {
+			t.Errorf("let in: %s", got)
+		}
+	}
+	if asked := i.serve(false, nil); asked != 1 {
+		t.Errorf("%d requests", asked)
+	}
 }

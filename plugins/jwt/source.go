@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"reflect"
 	"sync"
 	"time"
 )
@@ -74,6 +75,16 @@ func urlSource(url string, timeout time.Duration, client *http.Client, log *slog
 		return parseKeys(data, false)
 	}}
 }
+
+// take makes the keys of old count here, until they are read.
+func (s *source) take(old *source) {
+	old.mu.RLock()
+	defer old.mu.RUnlock()
+	s.keys, s.at = old.keys, old.at
+}
+
+// sameKeys reports whether both are the same keys in the same order.
+func sameKeys(a, b []key) bool { return reflect.DeepEqual(a, b) }
 
 // current returns the keys, while they count.
 func (s *source) current() []key {

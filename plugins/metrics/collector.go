@@ -3,6 +3,7 @@ package metrics
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,7 +17,7 @@ type Collector struct {
 	source Source
 	descs  []*prometheus.Desc
 
-	connections, accepted, ended, receivedBytes, sentBytes metric
+	connections, accepted, ended, receivedBytes, sentBytes, certificates metric
 
 	store, storeFree                                 metric
 	sessions, kept, subscriptions, retained          metric
@@ -24,6 +25,7 @@ type Collector struct {
 	dropped, disconnects                             metric
 	limitRefused, limitSlowed                        metric
 	memory, memoryBudget                             metric
+	auditWritten, auditLost                          metric
 
 	queues, ready, unacked                               metric
 	queueReady, queueUnacked, queueConsumers, queueBytes metric
@@ -53,16 +55,23 @@ func NewCollector(cfg Config, source Source) *Collector {
 	c.receivedBytes = counter("received_bytes_total", "Bytes received from clients.", "listener", "transport")
 	c.sentBytes = counter("sent_bytes_total", "Bytes sent to clients.", "listener", "transport")
 
-	c.sessions = gauge("sessions", "Clients that are logged in.", "protocol")
-	c.kept = gauge("sessions_kept", "Sessions kept while their client is away.")
-	c.subscriptions = gauge("subscriptions", "Subscriptions.")
+	c.certificates = gauge("certificate_expiry_seconds", "Seconds until a certificate, or the first of its chain, or a revocation list ends.", "listener", "file", "subject")
+
+	c.sessions = gauge("sessions", "Clients that are logged in.", "vhost", "protocol")
+	c.kept = gauge("sessions_kept", "Sessions kept while their client is away.", "vhost")
+	c.subscriptions = gauge("subscriptions", "Subscriptions.", "vhost")
 	c.retained = gauge("retained_messages", "Retained messages.")
-	c.received = counter("messages_received_total", "Messages published by clients.", "protocol")
-	c.delivered = counter("messages_delivered_total", "Messages delivered to clients.", "protocol")
-	c.receivedBody = counter("message_received_bytes_total", "Bytes in the bodies of messages published by clients.", "protocol")
-	c.deliveredBody = counter("message_delivered_bytes_total", "Bytes in the bodies of messages delivered to clients.", "protocol")
-	c.dropped = counter("messages_dropped_total", "Messages dropped, by reason id.", "reason")
-	c.disconnects = counter("disconnects_total", "Sessions ended, by reason id.", "reason")
+	c.received = counter("messages_received_total", "Messages published by clients.", "vhost", "protocol")
+	c.delivered = counter("messages_delivered_total", "Messages delivered to clients.", "vhost", "protocol")
+	c.receivedBody = counter("message_received_bytes_total", "Bytes in the bodies of messages published by clients.", "vhost", "protocol")
+	c.deliveredBody = counter("message_delivered_bytes_total", "Bytes in the bodies of messages delivered to clients.", "vhost", "protocol")
+	c.dropped = counter("messages_dropped_total", "Messages dropped, by reason id.", "vhost", "reason")
+	c.disconnects = counter("disconnects_total", "Sessions ended, by reason id.", "vhost", "reason")
+
+	if source.Audit != nil {
+		c.auditWritten = counter("audit_lines_total", "Lines written to the audit log.")
+		c.auditLost = counter("audit_lost_total", "Lines of the audit log that were lost, because they could not be written.")
+	}
 
 	c.limitRefused = counter("limit_refused_total", "What was refused because a limit was reached, by its key in the configuration.", "limit")
 	c.limitSlowed = counter("limit_slowed_total", "How often somebody had to wait because a limit was reached, by its key in the configuration.", "limit")
@@ -102,6 +111,11 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	if c.source.Listeners != nil {
 		c.collectListeners(o, c.source.Listeners())
 	}
+	if c.source.Audit != nil {
+		written, lost := c.source.Audit()
+		o.put(c.auditWritten, float64(written))
+		o.put(c.auditLost, float64(lost))
+	}
 	s := c.source.Broker()
 	c.collectBroker(o, &s)
 	c.collectLimits(o, s.Limits)
@@ -124,29 +138,17 @@ func (c *Collector) collectListeners(o output, ls []Listener) {
 		for reason, n := range l.Ended {
 			o.put(c.ended, float64(n), l.Name, l.Transport, reason)
 		}
+		for _, cert := range l.Certificates {
+			o.put(c.certificates, time.Until(cert.NotAfter).Seconds(), l.Name, cert.File, cert.Subject)
+		}
 	}
 }
 
 func (c *Collector) collectBroker(o output, s *core.Stats) {
-	o.put(c.kept, float64(s.Kept))
-	o.put(c.subscriptions, float64(s.Subscriptions))
 	o.put(c.retained, float64(s.Retained))
 	if s.Store != nil {
 		o.put(c.store, float64(s.Store.Bytes))
 		o.put(c.storeFree, float64(s.Store.Free))
-	}
-	names := slices.Concat(c.source.Protocols, slices.Collect(maps.Keys(s.Protocols)))
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		p := s.Protocols[name]
-		o.put(c.sessions, float64(p.Sessions), name)
-		o.put(c.received, float64(p.In), name)
-		o.put(c.delivered, float64(p.Out), name)
-		o.put(c.receivedBody, float64(p.InBytes), name)
-		o.put(c.deliveredBody, float64(p.OutBytes), name)
-	}
-	for reason, n := range s.Drops {
-		o.put(c.dropped, float64(n), reason)
 	}
 	if m := &s.Memory; m.Budget > 0 {
 		o.put(c.memoryBudget, float64(m.Budget))
@@ -156,8 +158,29 @@ func (c *Collector) collectBroker(o output, s *core.Stats) {
 			o.put(c.memory, float64(n), what)
 		}
 	}
+	for i := range s.VHosts {
+		c.collectVHost(o, s.VHosts[i].Name, &s.VHosts[i].Counts)
+	}
+}
+
+func (c *Collector) collectVHost(o output, vhost string, s *core.Counts) {
+	o.put(c.kept, float64(s.Kept), vhost)
+	o.put(c.subscriptions, float64(s.Subscriptions), vhost)
+	names := slices.Concat(c.source.Protocols, slices.Collect(maps.Keys(s.Protocols)))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		p := s.Protocols[name]
+		o.put(c.sessions, float64(p.Sessions), vhost, name)
+		o.put(c.received, float64(p.In), vhost, name)
+		o.put(c.delivered, float64(p.Out), vhost, name)
+		o.put(c.receivedBody, float64(p.InBytes), vhost, name)
+		o.put(c.deliveredBody, float64(p.OutBytes), vhost, name)
+	}
+	for reason, n := range s.Drops {
+		o.put(c.dropped, float64(n), vhost, reason)
+	}
 	for reason, n := range s.Disconnects {
-		o.put(c.disconnects, float64(n), reason)
+		o.put(c.disconnects, float64(n), vhost, reason)
 	}
 }
 

@@ -11,6 +11,8 @@ type Config struct {
 	// Queues is how many queues have series of their own: the deepest. The others are added up under
 	// the name "(others)". 0: none has.
 	Queues int `koanf:"queues"`
+	// Restricted shows the metrics only to who may manage "broker/metrics": they name the queues of all virtual hosts.
+	Restricted bool `koanf:"restricted"`
 }
 
 // DefaultConfig shows the 200 deepest queues.

@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -57,19 +59,30 @@ func has(t *testing.T, lines []string, wants ...string) {
 
 func fixed(s core.Stats) func() core.Stats { return func() core.Stats { return s } }
 
+// of is what a broker with the default virtual host tells.
+func of(c core.Counts) core.Stats {
+	return core.Stats{Counts: c, VHosts: []core.VHostStats{{Counts: c, Name: "/", Served: true}}}
+}
+
 func TestEverySeries(t *testing.T) {
+	stats := of(core.Counts{
+		Sessions: 5, Kept: 2, Subscriptions: 5,
+		Protocols:   map[string]core.ProtocolStats{"stomp": {Sessions: 2, In: 10, Out: 20, InBytes: 100, OutBytes: 200}},
+		Queues:      []core.QueueStats{{VHost: "/", Name: "queue/jobs", Kind: "queue", Ready: 4, Unacked: 1, Consumers: 2, Bytes: 512}},
+		Drops:       map[string]uint64{"slow_consumer": 6},
+		Disconnects: map[string]uint64{"heartbeat_timeout": 1},
+	})
+	stats.Retained, stats.Store = 7, &engine.Usage{Bytes: 4096, Free: 8192}
+	stats.VHosts = append(stats.VHosts, core.VHostStats{Name: "shop", Counts: core.Counts{
+		Kept: 4, Protocols: map[string]core.ProtocolStats{"stomp": {Sessions: 3}}, Drops: map[string]uint64{"slow_consumer": 1},
+	}})
 	lines := scrape(t, metrics.DefaultConfig(), metrics.Source{
-		Broker: fixed(core.Stats{
-			Sessions: 3, Kept: 2, Subscriptions: 5, Retained: 7, Store: &engine.Usage{Bytes: 4096, Free: 8192},
-			Protocols:   map[string]core.ProtocolStats{"stomp": {Sessions: 2, In: 10, Out: 20, InBytes: 100, OutBytes: 200}},
-			Queues:      []core.QueueStats{{VHost: "/", Name: "queue/jobs", Kind: "queue", Ready: 4, Unacked: 1, Consumers: 2, Bytes: 512}},
-			Drops:       map[string]uint64{"slow_consumer": 6},
-			Disconnects: map[string]uint64{"heartbeat_timeout": 1},
-		}),
+		Broker: fixed(stats),
 		Listeners: func() []metrics.Listener {
 			return []metrics.Listener{{
 				Name: "websocket", Transport: "websocket", Open: 4, Accepted: 9,
 				Ended: map[string]uint64{"login_timeout": 2}, ReceivedBytes: 1000, SentBytes: 2000,
+				Certificates: []metrics.Certificate{{File: "wye.crt", Subject: "example.org", NotAfter: time.Now().Add(time.Hour)}},
 			}}
 		},
 		Protocols: []string{"mqtt", "stomp"}, Version: "1.2.3",
@@ -80,18 +93,21 @@ func TestEverySeries(t *testing.T) {
 		`wye_connections_ended_total{listener="websocket",reason="login_timeout",transport="websocket"} 2`,
 		`wye_received_bytes_total{listener="websocket",transport="websocket"} 1000`,
 		`wye_sent_bytes_total{listener="websocket",transport="websocket"} 2000`,
-		`wye_sessions{protocol="stomp"} 2`,
-		`wye_sessions{protocol="mqtt"} 0`,
-		`wye_sessions_kept 2`,
-		`wye_subscriptions 5`,
+		`wye_sessions{protocol="stomp",vhost="/"} 2`,
+		`wye_sessions{protocol="mqtt",vhost="/"} 0`,
+		`wye_sessions_kept{vhost="/"} 2`,
+		`wye_sessions{protocol="stomp",vhost="shop"} 3`,
+		`wye_sessions_kept{vhost="shop"} 4`,
+		`wye_messages_dropped_total{reason="slow_consumer",vhost="shop"} 1`,
+		`wye_subscriptions{vhost="/"} 5`,
 		`wye_retained_messages 7`,
 		`wye_store_bytes 4096`,
 		`wye_store_free_bytes 8192`,
-		`wye_messages_received_total{protocol="stomp"} 10`,
-		`wye_messages_received_total{protocol="mqtt"} 0`,
-		`wye_messages_delivered_total{protocol="stomp"} 20`,
-		`wye_message_received_bytes_total{protocol="stomp"} 100`,
-		`wye_message_delivered_bytes_total{protocol="stomp"} 200`,
+		`wye_messages_received_total{protocol="stomp",vhost="/"} 10`,
+		`wye_messages_received_total{protocol="mqtt",vhost="/"} 0`,
+		`wye_messages_delivered_total{protocol="stomp",vhost="/"} 20`,
+		`wye_message_received_bytes_total{protocol="stomp",vhost="/"} 100`,
+		`wye_message_delivered_bytes_total{protocol="stomp",vhost="/"} 200`,
 		`wye_queues{kind="queue"} 1`,
 		`wye_messages_ready 4`,
 		`wye_messages_unacked 1`,
@@ -99,13 +115,20 @@ func TestEverySeries(t *testing.T) {
 		`wye_queue_messages_unacked{kind="queue",queue="queue/jobs",vhost="/"} 1`,
 		`wye_queue_consumers{kind="queue",queue="queue/jobs",vhost="/"} 2`,
 		`wye_queue_bytes{kind="queue",queue="queue/jobs",vhost="/"} 512`,
-		`wye_messages_dropped_total{reason="slow_consumer"} 6`,
-		`wye_disconnects_total{reason="heartbeat_timeout"} 1`,
+		`wye_messages_dropped_total{reason="slow_consumer",vhost="/"} 6`,
+		`wye_disconnects_total{reason="heartbeat_timeout",vhost="/"} 1`,
 	)
 	if !slices.ContainsFunc(lines, func(l string) bool {
 		return strings.HasPrefix(l, "wye_build_info{") && strings.Contains(l, `version="1.2.3"`) && strings.HasSuffix(l, " 1")
 	}) {
 		t.Error("no wye_build_info")
+	}
+	if !slices.ContainsFunc(lines, func(l string) bool {
+		left, ok := strings.CutPrefix(l, `wye_certificate_expiry_seconds{file="wye.crt",listener="websocket",subject="example.org"} `)
+		seconds, err := strconv.ParseFloat(left, 64)
+		return ok && err == nil && seconds > 3000 && seconds <= 3600
+	}) {
+		t.Error("no wye_certificate_expiry_seconds of an hour")
 	}
 }
 
@@ -115,7 +138,7 @@ func TestQueueSeriesAreBounded(t *testing.T) {
 	for i := range 1000 {
 		qs = append(qs, core.QueueStats{VHost: "/", Kind: "queue", Name: fmt.Sprintf("queue/%03d", i), Ready: i, Bytes: 1})
 	}
-	lines := scrape(t, metrics.Config{Queues: 3}, metrics.Source{Broker: fixed(core.Stats{Queues: qs})})
+	lines := scrape(t, metrics.Config{Queues: 3}, metrics.Source{Broker: fixed(of(core.Counts{Queues: qs}))})
 	n := 0
 	for _, l := range lines {
 		if strings.HasPrefix(l, "wye_queue_messages_ready{") {
@@ -133,19 +156,19 @@ func TestQueueSeriesAreBounded(t *testing.T) {
 		`wye_queues{kind="queue"} 1000`,
 		`wye_messages_ready 499500`,
 	)
-	lines = scrape(t, metrics.Config{}, metrics.Source{Broker: fixed(core.Stats{Queues: qs})})
+	lines = scrape(t, metrics.Config{}, metrics.Source{Broker: fixed(of(core.Counts{Queues: qs}))})
 	has(t, lines, `wye_queue_messages_ready{kind="queue",queue="(others)",vhost="/"} 499500`)
 }
 
 // Names that meet must not make a scrape fail: Prometheus refuses a series that is there twice.
 func TestQueuesWithOneName(t *testing.T) {
-	lines := scrape(t, metrics.DefaultConfig(), metrics.Source{Broker: fixed(core.Stats{Queues: []core.QueueStats{
+	lines := scrape(t, metrics.DefaultConfig(), metrics.Source{Broker: fixed(of(core.Counts{Queues: []core.QueueStats{
 		{VHost: "/", Kind: "session", Name: "topic/a/#", Ready: 1, Consumers: 1},
 		{VHost: "/", Kind: "session", Name: "topic/a/#", Ready: 2, Consumers: 1},
 		{VHost: "/", Kind: "queue", Name: "queue/\xff", Ready: 5},
 		{VHost: "/", Kind: "queue", Name: "queue/\xfe", Ready: 6},
 		{VHost: "/", Kind: "queue", Name: "queue/\"\n\\", Ready: 7},
-	}})})
+	}}))})
 	has(t, lines,
 		`wye_queue_messages_ready{kind="session",queue="topic/a/#",vhost="/"} 3`,
 		`wye_queue_consumers{kind="session",queue="topic/a/#",vhost="/"} 2`,
@@ -246,14 +269,14 @@ func TestRealBroker(t *testing.T) {
 	}
 	source := metrics.Source{Broker: b.Stats}
 	has(t, scrape(t, metrics.DefaultConfig(), source),
-		`wye_sessions{protocol="stomp"} 1`, `wye_subscriptions 1`,
-		`wye_messages_received_total{protocol="stomp"} 4`, `wye_messages_delivered_total{protocol="stomp"} 3`,
-		`wye_message_received_bytes_total{protocol="stomp"} 16`, `wye_messages_ready 1`,
+		`wye_sessions{protocol="stomp",vhost="/"} 1`, `wye_subscriptions{vhost="/"} 1`,
+		`wye_messages_received_total{protocol="stomp",vhost="/"} 4`, `wye_messages_delivered_total{protocol="stomp",vhost="/"} 3`,
+		`wye_message_received_bytes_total{protocol="stomp",vhost="/"} 16`, `wye_messages_ready 1`,
 		`wye_queue_messages_ready{kind="queue",queue="queue/jobs",vhost="/"} 1`)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	has(t, scrape(t, metrics.DefaultConfig(), source), `wye_sessions{protocol="stomp"} 0`, `wye_disconnects_total{reason="closed"} 1`)
+	has(t, scrape(t, metrics.DefaultConfig(), source), `wye_sessions{protocol="stomp",vhost="/"} 0`, `wye_disconnects_total{reason="closed",vhost="/"} 1`)
 }
 
 func BenchmarkScrape(b *testing.B) {
@@ -261,7 +284,7 @@ func BenchmarkScrape(b *testing.B) {
 	for i := range 10_000 {
 		qs = append(qs, core.QueueStats{VHost: "/", Kind: "queue", Name: fmt.Sprintf("queue/%05d", i), Ready: i})
 	}
-	h, err := metrics.New(metrics.DefaultConfig(), metrics.Source{Broker: fixed(core.Stats{Queues: qs})}, quiet)
+	h, err := metrics.New(metrics.DefaultConfig(), metrics.Source{Broker: fixed(of(core.Counts{Queues: qs}))}, quiet)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -274,7 +297,7 @@ func BenchmarkScrape(b *testing.B) {
 }
 
 func ExampleNew() {
-	h, err := metrics.New(metrics.DefaultConfig(), metrics.Source{Broker: func() core.Stats { return core.Stats{Subscriptions: 3} }}, quiet)
+	h, err := metrics.New(metrics.DefaultConfig(), metrics.Source{Broker: func() core.Stats { return of(core.Counts{Subscriptions: 3}) }}, quiet)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -296,5 +319,5 @@ func ExampleNew() {
 	// Output:
 	// # HELP wye_subscriptions Subscriptions.
 	// # TYPE wye_subscriptions gauge
-	// wye_subscriptions 3
+	// wye_subscriptions{vhost="/"} 3
 }

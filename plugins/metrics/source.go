@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/wyemq/wye/core"
+import (
+	"time"
+
+	"github.com/wyemq/wye/core"
+)
 
 // Source is where the numbers come from. Its functions are called for each scrape, concurrently.
 type Source struct {
@@ -11,6 +15,8 @@ type Source struct {
 	// Protocols are the names of those served. They have series from the start, so that the first
 	// message is seen as an increase.
 	Protocols []string
+	// Audit tells how many lines of the audit log were written, and how many were lost; nil: there is none.
+	Audit func() (written, lost uint64)
 	// Version is that of the program.
 	Version string
 }
@@ -29,4 +35,13 @@ type Listener struct {
 	Limits map[string]uint64
 	// ReceivedBytes and SentBytes count what has passed, as the transport sees it.
 	ReceivedBytes, SentBytes uint64
+	// Certificates are those that it shows, and the revocation lists that it goes by.
+	Certificates []Certificate
+}
+
+// Certificate ends at some time.
+type Certificate struct {
+	// File is where it was read from, Subject whom it is for.
+	File, Subject string
+	NotAfter      time.Time
 }

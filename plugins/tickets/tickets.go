@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -30,8 +31,9 @@ const maxSession = 365 * 24 * time.Hour
 
 // Office gives tickets, and takes them.
 type Office struct {
-	cfg Config
-	log *slog.Logger
+	cfg    atomic.Pointer[Config]
+	log    *slog.Logger
+	permit func(*http.Request) error // may be nil
 
 	mu   sync.Mutex
 	open map[[sha256.Size]byte]*ticket // by hash, so that time tells nothing of what is here
@@ -57,14 +59,24 @@ func New(cfg Config, log *slog.Logger) (*Office, error) {
 	if err := cfg.Validate("auth.tickets"); err != nil {
 		return nil, err
 	}
-	return &Office{cfg: cfg, log: log, open: make(map[[sha256.Size]byte]*ticket)}, nil
+	o := &Office{log: log, open: make(map[[sha256.Size]byte]*ticket)}
+	o.cfg.Store(&cfg)
+	return o, nil
+}
+
+// Prepare makes the Office reloadable. Tickets that were given stay good, unless there is no key any more.
+func (o *Office) Prepare(next Config) (core.Change, error) {
+	return core.Change{Apply: func() { o.cfg.Store(&next) }}, nil
 }
 
 // Name returns "tickets".
 func (*Office) Name() string { return "tickets" }
 
 // Enabled reports whether there is a key.
-func (o *Office) Enabled() bool { return o.cfg.Key != "" }
+func (o *Office) Enabled() bool { return o.cfg.Load().Key != "" }
+
+// Permit lets those have tickets as well whom fn lets. It is called before anything is served.
+func (o *Office) Permit(fn func(r *http.Request) error) { o.permit = fn }
 
 // order is what an application asks for.
 type order struct {
@@ -93,9 +105,7 @@ func (o *Office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(http.StatusForbidden, "there are no tickets: auth.tickets.key is not set")
 		return
 	}
-	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	given, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(o.cfg.Key))
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
+	if !o.knows(r) && (o.permit == nil || o.permit(r) != nil) {
 		o.log.Warn("ticket refused", "remote", r.RemoteAddr, "reason", core.ErrLogin.ID())
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		fail(http.StatusUnauthorized, "the key of auth.tickets.key is needed, as Authorization: Bearer")
@@ -115,7 +125,7 @@ func (o *Office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name, ok := o.issue(&in, ttl)
 	if !ok {
-		fail(http.StatusServiceUnavailable, fmt.Sprintf("there are %d tickets that nobody has used", o.cfg.Max))
+		fail(http.StatusServiceUnavailable, fmt.Sprintf("there are %d tickets that nobody has used", o.cfg.Load().Max))
 		return
 	}
 	o.log.Info("ticket made", "user", in.User, "remote", r.RemoteAddr, "ttl", ttl)
@@ -123,19 +133,26 @@ func (o *Office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"ticket": name, "expires_in": ttl.Seconds()})
 }
 
+// knows reports whether r shows the key.
+func (o *Office) knows(r *http.Request) bool {
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	given, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(o.cfg.Load().Key))
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(given[:], want[:]) == 1
+}
+
 // check returns how long the ticket is good for, or what is wrong.
 func (o *Office) check(in *order) (time.Duration, string) {
 	switch {
 	case in.User == "":
 		return 0, "user: must not be empty"
-	case in.TTL < 0 || in.TTL > o.cfg.TTL.Seconds():
-		return 0, fmt.Sprintf("ttl: must be between 0 and %v seconds", o.cfg.TTL.Seconds())
+	case in.TTL < 0 || in.TTL > o.cfg.Load().TTL.Seconds():
+		return 0, fmt.Sprintf("ttl: must be between 0 and %v seconds", o.cfg.Load().TTL.Seconds())
 	case in.Session < 0 || in.Session > maxSession.Seconds():
 		return 0, fmt.Sprintf("session: must be between 0 and %v seconds", maxSession.Seconds())
 	case in.TTL > 0:
 		return time.Duration(in.TTL * float64(time.Second)), ""
 	default:
-		return o.cfg.TTL, ""
+		return o.cfg.Load().TTL, ""
 	}
 }
 
@@ -151,7 +168,7 @@ func (o *Office) issue(in *order, ttl time.Duration) (string, bool) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.open) >= min(o.many, o.cfg.Max) {
+	if len(o.open) >= min(o.many, o.cfg.Load().Max) {
 		for key, old := range o.open {
 			if now.After(old.until) {
 				delete(o.open, key)
@@ -159,7 +176,7 @@ func (o *Office) issue(in *order, ttl time.Duration) (string, bool) {
 		}
 		o.many = max(minMany, 2*len(o.open))
 	}
-	if len(o.open) >= o.cfg.Max {
+	if len(o.open) >= o.cfg.Load().Max {
 		return "", false
 	}
 	name := rand.Text()

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/wyemq/wye/core"
 )
 
 // User is a line of the file.
@@ -22,6 +24,8 @@ type User struct {
 	Hash string
 	// Groups the user is in.
 	Groups []string
+	// VHost is the virtual host that the user is of; there may be others of that name elsewhere. Empty: none.
+	VHost string
 
 	scheme scheme
 }
@@ -37,6 +41,11 @@ func (u *User) check() (err error) {
 	for _, g := range u.Groups {
 		if err := checkName("group", g); err != nil {
 			return err
+		}
+	}
+	if u.VHost != "" {
+		if err := core.CheckVHost(u.VHost); err != nil {
+			return fmt.Errorf("user %q: the virtual host %w", u.Name, err)
 		}
 	}
 	if u.scheme, err = parse(u.Hash); err != nil {
@@ -61,7 +70,7 @@ func checkName(what, name string) error {
 func Read(r io.Reader) ([]User, error) {
 	var all []User
 	var errs []error
-	seen := make(map[string]bool)
+	seen := make(map[[2]string]bool)
 	s := bufio.NewScanner(r)
 	for line := 1; s.Scan(); line++ {
 		text := strings.TrimSpace(s.Text())
@@ -69,26 +78,32 @@ func Read(r io.Reader) ([]User, error) {
 			continue
 		}
 		u, err := readLine(text)
-		if err == nil && seen[u.Name] {
+		if err == nil && seen[u.id()] {
 			err = fmt.Errorf("user %q is there twice", u.Name)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("line %d: %w", line, err))
 			continue
 		}
-		seen[u.Name] = true
+		seen[u.id()] = true
 		all = append(all, u)
 	}
 	return all, errors.Join(append(errs, s.Err())...)
 }
 
+// id is what there may be one of.
+func (u *User) id() [2]string { return [2]string{u.VHost, u.Name} }
+
 func readLine(text string) (User, error) {
 	f := strings.Split(text, ":")
-	if len(f) < 2 || len(f) > 3 {
-		return User{}, errors.New("must be name:hash or name:hash:group,group")
+	if len(f) < 2 || len(f) > 4 {
+		return User{}, errors.New("must be name:hash, name:hash:group,group or name:hash:group,group:vhost")
 	}
 	u := User{Name: unescape(f[0]), Hash: f[1]}
-	if len(f) == 3 && f[2] != "" {
+	if len(f) == 4 {
+		u.VHost = f[3]
+	}
+	if len(f) > 2 && f[2] != "" {
 		for g := range strings.SplitSeq(f[2], ",") {
 			u.Groups = append(u.Groups, unescape(g))
 		}
@@ -127,20 +142,38 @@ func Edit(path string, change func([]User) ([]User, error)) error {
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(all, func(a, b User) int { return cmp.Compare(a.Name, b.Name) })
+	text, err := format(all)
+	if err != nil {
+		return err
+	}
+	return replace(path, text)
+}
+
+// format sorts all and writes it out.
+func format(all []User) (string, error) {
+	slices.SortStableFunc(all, func(a, b User) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.VHost, b.VHost))
+	})
 	var b strings.Builder
-	b.WriteString("# The users of wye: name:hash:group,group. Change it with: wye user add|passwd|rm|import\n")
+	b.WriteString("# The users of wye: name:hash:group,group:vhost. Change it with: wye user add|passwd|rm|import\n")
 	for i := range all {
 		if err := all[i].check(); err != nil {
-			return err
+			return "", err
+		}
+		if i > 0 && all[i].id() == all[i-1].id() {
+			return "", fmt.Errorf("user %q is there twice", all[i].Name)
 		}
 		groups := make([]string, len(all[i].Groups))
 		for j, g := range all[i].Groups {
 			groups[j] = escape(g)
 		}
-		fmt.Fprintf(&b, "%s:%s:%s\n", escape(all[i].Name), all[i].Hash, strings.Join(groups, ","))
+		fmt.Fprintf(&b, "%s:%s:%s", escape(all[i].Name), all[i].Hash, strings.Join(groups, ","))
+		if all[i].VHost != "" {
+			b.WriteString(":" + all[i].VHost)
+		}
+		b.WriteByte('\n')
 	}
-	return replace(path, b.String())
+	return b.String(), nil
 }
 
 // replace writes text beside path and moves it there.

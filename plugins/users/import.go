@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/wyemq/wye/core"
 )
 
 // Import reads the users of another broker: RabbitMQ's definitions (JSON, as `rabbitmqctl export_definitions` writes
@@ -26,7 +28,10 @@ type definitions struct {
 		Algorithm string          `json:"hashing_algorithm"`
 		Tags      json.RawMessage `json:"tags"`
 	} `json:"users"`
-	Permissions      []json.RawMessage `json:"permissions"`
+	Permissions []struct {
+		User  string `json:"user"`
+		VHost string `json:"vhost"`
+	} `json:"permissions"`
 	TopicPermissions []json.RawMessage `json:"topic_permissions"`
 }
 
@@ -38,8 +43,19 @@ func importRabbit(data []byte) (all []User, notes []string, err error) {
 	if d.Users == nil {
 		return nil, nil, errors.New("definitions of RabbitMQ: there is no list of users")
 	}
+	vhosts := make(map[string][]string)
+	for _, p := range d.Permissions {
+		vhosts[p.User] = append(vhosts[p.User], p.VHost)
+	}
 	for _, in := range d.Users {
 		u := User{Name: in.Name, Groups: tags(in.Tags)}
+		switch in := vhosts[u.Name]; {
+		case len(in) == 1 && in[0] != "/" && core.CheckVHost(in[0]) == nil:
+			u.VHost = in[0]
+		case len(in) == 1 && in[0] == "/" || len(in) == 0:
+		default:
+			notes = append(notes, fmt.Sprintf("user %q: permissions in the virtual hosts %q; it is of none here, and needs a rule that allows connect on each, as vhost/name", u.Name, in))
+		}
 		switch in.Algorithm {
 		case "rabbit_password_hashing_sha256":
 			u.Hash = "$" + rabbit256 + "$" + in.Hash

@@ -5,10 +5,9 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -25,19 +24,22 @@ const maxRemembered = 10_000
 
 // Authenticator knows the users of a file.
 type Authenticator struct {
-	cfg    Config
-	log    *slog.Logger
-	secret [32]byte      // of this process: makes what is remembered worthless elsewhere
-	slots  chan struct{} // one for each hash that is worked out: as many as there are processors
-	nobody func() scheme // worked out for names that are not there, so that they take as long
-	some   atomic.Bool   // there are users
+	log     *slog.Logger
+	secret  [32]byte      // of this process: makes what is remembered worthless elsewhere
+	slots   chan struct{} // one for each hash that is worked out: as many as there are processors
+	nobody  func() scheme // worked out for names that are not there, so that they take as long
+	book    atomic.Pointer[book]
+	told    atomic.Pointer[func(key, change string)]
+	revoked atomic.Pointer[func(again func(core.Principal) (core.Principal, error))]
 
 	mu         sync.RWMutex
-	users      map[string]*User
 	looked     time.Time
-	stamp      stamp
+	refused    stamp // a version of the file that was wrong
 	remembered map[[sha256.Size]byte]time.Time
 }
+
+// fileKey names the file in the configuration.
+const fileKey = "auth.users.file"
 
 // stamp tells a version of the file from others.
 type stamp struct {
@@ -48,19 +50,23 @@ type stamp struct {
 var (
 	_ core.Authenticator = (*Authenticator)(nil)
 	_ core.Enabler       = (*Authenticator)(nil)
+	_ core.Revoker       = (*Authenticator)(nil)
+	_ core.Runner        = (*Authenticator)(nil)
 )
 
 // New reads the file. It must be right, if it is there.
 func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
 	a := &Authenticator{
-		cfg: cfg, log: log, slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		log: log, slots: make(chan struct{}, runtime.GOMAXPROCS(0)), looked: time.Now(),
 		remembered: make(map[[sha256.Size]byte]time.Time),
 	}
 	_, _ = rand.Read(a.secret[:])                                             // never fails, says its documentation
 	a.nobody = sync.OnceValue(func() scheme { return newArgon(rand.Text()) }) // it costs memory, and mostly there are no users
-	if err := a.Reload(); err != nil {
-		return nil, fmt.Errorf("auth.users.file: %w", err)
+	b, err := open(cfg)
+	if err != nil {
+		return nil, err
 	}
+	a.book.Store(b)
 	return a, nil
 }
 
@@ -68,40 +74,74 @@ func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
 func (*Authenticator) Name() string { return "users" }
 
 // Enabled reports whether there are users.
-func (a *Authenticator) Enabled() bool { return a.some.Load() }
+func (a *Authenticator) Enabled() bool { return len(a.book.Load().users) > 0 }
 
-// Reload reads the file now. When it is wrong, the users stay as they were.
-func (a *Authenticator) Reload() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.load()
+// OnRevoke implements core.Revoker: who is in the file no more, or has another password there, is logged out; who is in
+// other groups there is so at once.
+func (a *Authenticator) OnRevoke(fn func(again func(core.Principal) (core.Principal, error))) {
+	a.revoked.Store(&fn)
 }
 
-// load reads the file; a.mu is held.
-func (a *Authenticator) load() error {
-	a.looked, a.stamp = time.Now(), stampOf(a.cfg.File)
-	if a.cfg.File == "" {
-		return nil
-	}
-	all, err := Load(a.cfg.File)
+// OnFile makes fn be told of changes of the file that were found here.
+func (a *Authenticator) OnFile(fn func(key, change string)) { a.told.Store(&fn) }
+
+// Prepare reads the file, which must be right, if it is there. It makes the Authenticator reloadable.
+func (a *Authenticator) Prepare(next Config) (core.Change, error) {
+	b, err := open(next)
 	if err != nil {
-		return err
+		return core.Change{}, err
 	}
-	users := make(map[string]*User, len(all))
-	for i := range all {
-		users[all[i].Name] = &all[i]
+	c := core.Change{Apply: func() { a.use(b) }}
+	if d := b.differences(a.book.Load()); d != "" {
+		c.Files = map[string]string{fileKey: d}
 	}
-	a.users = users
-	a.some.Store(len(users) > 0)
-	return nil
+	return c, nil
 }
 
-// look reads the file again when it has changed.
+// use makes b hold.
+func (a *Authenticator) use(b *book) {
+	old := a.book.Swap(b)
+	fn := a.revoked.Load()
+	if fn == nil || b.differences(old) == "" {
+		return
+	}
+	(*fn)(func(p core.Principal) (core.Principal, error) {
+		was, is := old.find(p.VHost, p.Name), b.find(p.VHost, p.Name)
+		switch {
+		case is == nil:
+			return p, errors.New("the user was removed")
+		case was == nil || was.Hash != is.Hash:
+			return p, errors.New("the password was changed")
+		case was.VHost != is.VHost:
+			return p, errors.New("the user is of another virtual host")
+		}
+		p.Groups = is.Groups
+		return p, nil
+	})
+}
+
+// Run looks after the file.
+func (a *Authenticator) Run(ctx context.Context, ready func()) error {
+	ready()
+	t := time.NewTicker(lookAgain)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			a.look()
+		}
+	}
+}
+
+// look reads the file again when it has changed. A file that is away or empty is about to be
+// written: to be without users is nothing that happens by itself.
 func (a *Authenticator) look() {
 	a.mu.RLock()
 	fresh := time.Since(a.looked) < lookAgain
 	a.mu.RUnlock()
-	if fresh || a.cfg.File == "" {
+	if fresh {
 		return
 	}
 	a.mu.Lock()
@@ -110,23 +150,22 @@ func (a *Authenticator) look() {
 		return
 	}
 	a.looked = time.Now()
-	if stampOf(a.cfg.File) == a.stamp {
+	old := a.book.Load()
+	now := stampOf(old.cfg.File)
+	if now == old.stamp || now == a.refused || now.size == 0 {
 		return
 	}
-	if err := a.load(); err != nil {
+	b, err := open(old.cfg)
+	if err != nil {
+		a.refused = now
 		a.log.Error("users file not read again, the users stay as they were", "error", err)
 		return
 	}
-	a.log.Info("users file read again", "file", a.cfg.File, "users", len(a.users))
-}
-
-func stampOf(path string) stamp {
-	var info fs.FileInfo
-	info, err := os.Stat(path)
-	if err != nil {
-		return stamp{}
+	change := b.differences(old)
+	a.use(b)
+	if fn := a.told.Load(); fn != nil && change != "" {
+		(*fn)(fileKey, change)
 	}
-	return stamp{info.Size(), info.ModTime()}
 }
 
 // Authenticate implements core.Authenticator. It skips names that it does not know: another one may.
@@ -135,10 +174,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	if !a.Enabled() || l.User == "" || l.Password == "" && l.Token != "" {
 		return core.Principal{}, core.ErrSkip
 	}
-	a.mu.RLock()
-	u := a.users[l.User]
-	a.mu.RUnlock()
-	right, err := a.verify(ctx, u, l.Password)
+	b := a.book.Load()
+	u := b.find(l.VHost, l.User)
+	right, err := a.verify(ctx, u, l.Password, b.cfg.Remember)
 	switch {
 	case err != nil:
 		return core.Principal{}, err
@@ -147,15 +185,15 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	case !right:
 		return core.Principal{}, fmt.Errorf("wrong user or password: %w", core.ErrLogin)
 	}
-	return core.Principal{Name: u.Name, Groups: u.Groups}, nil
+	return core.Principal{Name: u.Name, Groups: u.Groups, VHost: u.VHost}, nil
 }
 
 // verify works the password out, or remembers that it was right.
-func (a *Authenticator) verify(ctx context.Context, u *User, password string) (bool, error) {
+func (a *Authenticator) verify(ctx context.Context, u *User, password string, remember time.Duration) (bool, error) {
 	var key [sha256.Size]byte
-	if u != nil && a.cfg.Remember > 0 {
+	if u != nil && remember > 0 {
 		mac := hmac.New(sha256.New, a.secret[:])
-		fmt.Fprintf(mac, "%s\x00%s\x00%s", u.Name, u.Hash, password)
+		fmt.Fprintf(mac, "%s\x00%s\x00%s\x00%s", u.VHost, u.Name, u.Hash, password)
 		mac.Sum(key[:0])
 		a.mu.RLock()
 		until, ok := a.remembered[key]
@@ -175,12 +213,12 @@ func (a *Authenticator) verify(ctx context.Context, u *User, password string) (b
 		return false, nil
 	}
 	right := u.scheme.matches(password)
-	if right && a.cfg.Remember > 0 {
+	if right && remember > 0 {
 		a.mu.Lock()
 		if len(a.remembered) >= maxRemembered {
 			clear(a.remembered)
 		}
-		a.remembered[key] = time.Now().Add(a.cfg.Remember)
+		a.remembered[key] = time.Now().Add(remember)
 		a.mu.Unlock()
 	}
 	return right, nil

@@ -203,7 +203,11 @@ func TestReload(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return a.Reload()
+		c, err := a.Prepare(users.Config{File: path, Remember: time.Minute})
+		if err == nil {
+			c.Apply()
+		}
+		return err
 	}
 	if got := try(a, "ali", "old"); got != "ali []" {
 		t.Error(got)
@@ -272,5 +276,117 @@ func TestConfig(t *testing.T) {
 	a, err := users.New(users.Config{}, slog.New(slog.DiscardHandler))
 	if err != nil || a.Enabled() {
 		t.Errorf("without a file: %v, enabled %t", err, a.Enabled())
+	}
+}
+
+// tryIn logs in to a virtual host, and says in which one the user is.
+func tryIn(a *users.Authenticator, vhost, user, password string) string {
+	p, err := a.Authenticate(context.Background(), &core.Login{VHost: vhost, User: user, Password: password})
+	switch {
+	case errors.Is(err, core.ErrSkip):
+		return "skipped"
+	case err != nil:
+		return "refused"
+	default:
+		return p.Name + "@" + p.VHost
+	}
+}
+
+// TestVHosts keeps users of the same name apart.
+func TestVHosts(t *testing.T) {
+	a, path := write(t, "ali:"+six("in a")+"::a\nali:"+six("in b")+":ops:b\nbea:"+six("bea")+"::a\ncem:"+six("cem")+"\ncem:"+six("cem a")+"::a\n")
+	for _, c := range []struct{ vhost, user, password, want string }{
+		{"a", "ali", "in a", "ali@a"},
+		{"b", "ali", "in b", "ali@b"},
+		{"a", "ali", "in b", "refused"},
+		{"/", "ali", "in a", "skipped"}, // which of them?
+		{"/", "bea", "bea", "bea@a"},    // the only one
+		{"b", "bea", "bea", "bea@a"},    // and the broker refuses
+		{"/", "cem", "cem", "cem@"},
+		{"b", "cem", "cem", "cem@"},
+		{"a", "cem", "cem", "refused"},
+		{"a", "cem", "cem a", "cem@a"},
+	} {
+		if got := tryIn(a, c.vhost, c.user, c.password); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+	all, err := users.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := users.Edit(path, func([]users.User) ([]users.User, error) { return all, nil }); err != nil {
+		t.Fatal(err)
+	}
+	again, err := users.Load(path)
+	if d := cmp.Diff(all, again, cmpopts.IgnoreUnexported(users.User{})); d != "" || err != nil {
+		t.Errorf("%v: %s", err, d)
+	}
+	twice := func(all []users.User) ([]users.User, error) { return append(all, all[0]), nil }
+	if err := users.Edit(path, twice); err == nil {
+		t.Error("a user is there twice")
+	}
+	if _, err := users.Read(strings.NewReader("ali:" + six("x") + "::a/b\n")); err == nil || !strings.Contains(err.Error(), "virtual host") {
+		t.Errorf("a virtual host that cannot be: %v", err)
+	}
+}
+
+// TestImportVHosts takes over where the users of RabbitMQ are at home.
+func TestImportVHosts(t *testing.T) {
+	const hash = `"password_hash":"kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR","hashing_algorithm":"rabbit_password_hashing_sha256"`
+	all, notes, err := users.Import([]byte(`{"users":[{"name":"one",` + hash + `},{"name":"root",` + hash + `},{"name":"two",` + hash + `},{"name":"odd",` + hash + `}],
+		"permissions":[{"user":"one","vhost":"shop"},{"user":"root","vhost":"/"},{"user":"two","vhost":"a"},{"user":"two","vhost":"b"},{"user":"odd","vhost":"/x"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, u := range all {
+		got = append(got, u.Name+"@"+u.VHost)
+	}
+	if want := []string{"one@shop", "root@", "two@", "odd@"}; cmp.Diff(got, want) != "" {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	text := strings.Join(notes, "\n")
+	for _, want := range []string{`"two": permissions in the virtual hosts ["a" "b"]`, `"odd": permissions in the virtual hosts ["/x"]`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in: %s", want, text)
+		}
+	}
+}
+
+// TestRevoke asks again for those who were let in when the file is another one.
+func TestRevoke(t *testing.T) {
+	hash := six("x")
+	for _, c := range []struct {
+		name, before, after, vhost string
+		want                       bool
+	}{
+		{"another user", "ali:" + hash, "ali:" + hash + "\nbea:" + hash, "/", true},
+		{"other groups", "ali:" + hash, "ali:" + hash + ":ops", "/", true},
+		{"another password", "ali:" + hash, "ali:" + six("y"), "/", false},
+		{"gone", "ali:" + hash + "\nbea:" + hash, "bea:" + hash, "/", false},
+		{"to a virtual host", "ali:" + hash, "ali:" + hash + "::a", "/", false},
+		{"out of a virtual host", "ali:" + hash + "::a", "ali:" + hash, "a", false},
+		{"to another virtual host", "ali:" + hash + "::a", "ali:" + hash + "::b", "a", false},
+		{"gone from one of two", "ali:" + hash + "::a\nali:" + hash + "::b", "ali:" + hash + "::b", "a", false},
+		{"gone from the other of two", "ali:" + hash + "::a\nali:" + hash + "::b", "ali:" + hash + "::b", "b", true},
+	} {
+		a, path := write(t, c.before+"\n")
+		kept := true
+		a.OnRevoke(func(again func(core.Principal) (core.Principal, error)) {
+			_, err := again(core.Principal{Name: "ali", VHost: c.vhost})
+			kept = err == nil
+		})
+		if err := os.WriteFile(path, []byte(c.after+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		change, err := a.Prepare(users.Config{File: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		change.Apply()
+		if kept != c.want {
+			t.Errorf("%s: kept %t", c.name, kept)
+		}
 	}
 }

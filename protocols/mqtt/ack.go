@@ -11,9 +11,11 @@ import (
 	"github.com/wyemq/wye/core"
 )
 
-// receipt is a publish of the client whose PUBACK or PUBREC is to come.
+// receipt is a publish of the client whose PUBACK or PUBREC is to come. It is used again when that is written: whoever says
+// how the publish ended says it once, and does not look at the receipt afterwards.
 type receipt struct {
 	p     *peer
+	done  func(core.Published, error) // ended, made once, because it would be allocated for each publish
 	id    uint16
 	qos   byte
 	ready bool
@@ -21,6 +23,18 @@ type receipt struct {
 	void  bool // the broker has not taken the message: if the client cannot be told, it sends it again
 	code  byte
 	text  string
+}
+
+var usedReceipts sync.Pool
+
+func newReceipt(p *peer, id uint16, qos byte) *receipt {
+	r, ok := usedReceipts.Get().(*receipt)
+	if !ok {
+		r = new(receipt)
+		r.done = r.ended
+	}
+	*r = receipt{p: p, done: r.done, id: id, qos: qos}
+	return r
 }
 
 // receipts writes the acknowledgements of the client's publishes in the order of the publishes, whenever their
@@ -34,6 +48,8 @@ type receipts struct {
 	firing bool
 	open   int              // publishes that count against our Receive Maximum
 	exact  map[uint16]exact // QoS 2 publishes from PUBLISH to PUBREL
+	ack    [4]byte          // that is being written; belongs to who fires
+	part   [1][]byte        // and its part
 }
 
 // exact is a QoS 2 publish that was received.
@@ -65,7 +81,7 @@ func (rs *receipts) begin(id uint16, qos byte, dup bool) (r *receipt, again bool
 			if e.underway {
 				return nil, true, nil
 			}
-			r = &receipt{p: rs.p, id: id, qos: qos}
+			r = newReceipt(rs.p, id, qos)
 			rs.list = append(rs.list, r)
 			rs.open++
 			return r, true, nil
@@ -84,13 +100,13 @@ func (rs *receipts) begin(id uint16, qos byte, dup bool) (r *receipt, again bool
 	if qos == 2 {
 		rs.set(id, exact{underway: true, counted: true})
 	}
-	r = &receipt{p: rs.p, id: id, qos: qos}
+	r = newReceipt(rs.p, id, qos)
 	rs.list = append(rs.list, r)
 	return r, false, nil
 }
 
-// done is what the core calls when a publish is as durable as it promises.
-func (r *receipt) done(res core.Published, err error) {
+// ended is what the core calls when a publish is as durable as it promises.
+func (r *receipt) ended(res core.Published, err error) {
 	switch {
 	case err == nil && res.Matched == 0:
 		r.finish(codeNoSubscribers, "")
@@ -110,15 +126,16 @@ func ending(err error) bool {
 
 // refuse answers a publish that is not taken. Clients before MQTT 5 cannot be told: see the package documentation.
 func (r *receipt) refuse(f *fault) {
-	r.p.dropped(f)
-	if r.p.version == 5 {
+	p := r.p
+	p.dropped(f)
+	if p.version == 5 {
 		r.finish(f.code, f.text)
 		return
 	}
 	switch f.code {
 	case codeQuota, codeImplementation, codeUnspecified:
 		r.abandon(true)
-		r.p.c.Close(f)
+		p.c.Close(f)
 	default:
 		r.finish(codeSuccess, "")
 	}
@@ -128,7 +145,7 @@ func (r *receipt) refuse(f *fault) {
 func (p *peer) dropped(f *fault) {
 	reason := core.ErrInvalid
 	errors.As(f.err, &reason)
-	p.proto.broker.Dropped(reason, 1)
+	p.session.Dropped(reason, 1)
 }
 
 func (r *receipt) abandon(void bool) {
@@ -156,6 +173,7 @@ func (r *receipt) finish(code byte, text string) {
 		rs.close(r)
 		rs.mu.Unlock()
 		r.write()
+		usedReceipts.Put(r)
 		rs.mu.Lock()
 	}
 	rs.firing = false
@@ -202,9 +220,17 @@ func (r *receipt) write() {
 	if r.qos == 2 {
 		kind = packets.Pubrec << 4
 	}
-	_ = r.p.writeAck(kind, r.id, r.code, r.text) // a connection that broke is seen by its reader
-	if r.p.publishing.Load() {
-		r.p.answered.Store(true)
+	p := r.p
+	if p.version < 5 || r.code == codeSuccess {
+		rs := &p.receipts
+		rs.ack = [4]byte{kind, 2, byte(r.id >> 8), byte(r.id)}
+		rs.part[0] = rs.ack[:]
+		_ = p.say(rs.part[:]...) // a connection that broke is seen by its reader
+	} else {
+		_ = p.writeAck(kind, r.id, r.code, r.text)
+	}
+	if p.publishing.Load() {
+		p.answered.Store(true)
 	}
 }
 

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -12,11 +13,15 @@ import (
 // gather is how many bytes of packets share one message at most; a larger packet is one by itself.
 const gather = 32 << 10
 
+// short is how long a body may be to be copied beside its head: fewer parts are worth more than that.
+const short = 256
+
 // batch is packets on their way into one message.
 type batch struct {
 	parts   [][]byte
 	size    int
-	scratch []byte   // first bytes, packet identifiers, properties: what is not shared
+	scratch []byte   // packets, without their bodies if they are not short
+	cut     int      // of scratch, what is in no part yet
 	tags    []uint64 // to be settled when the batch is written
 	over    over     // of what the client was finished with before: to be settled in any case
 	ids     []uint32
@@ -30,18 +35,37 @@ func (b *batch) release() {
 	if cap(b.parts) > 8192 || cap(b.scratch) > 2*gather {
 		return
 	}
-	clear(b.parts)
 	clear(b.kept)
-	b.parts, b.size, b.scratch, b.tags, b.kept = b.parts[:0], 0, b.scratch[:0], b.tags[:0], b.kept[:0]
+	b.empty()
+	b.tags, b.kept = b.tags[:0], b.kept[:0]
 	b.over.reset()
 	batches.Put(b)
 }
 
-// own returns n bytes of scratch. A grown scratch leaves earlier parts where they were.
-func (b *batch) own(p ...byte) []byte {
-	start := len(b.scratch)
-	b.scratch = append(b.scratch, p...)
-	return b.scratch[start:len(b.scratch):len(b.scratch)]
+// end ends the packet that begins at start of scratch.
+func (b *batch) end(start int, first byte, body []byte) {
+	b.scratch[start] = first
+	b.size += len(b.scratch) - start + len(body)
+	if len(body) <= short {
+		b.scratch = append(b.scratch, body...)
+		return
+	}
+	b.part()
+	b.parts = append(b.parts, body)
+}
+
+// part makes a part of what is none yet. A scratch that grows leaves earlier parts where they were.
+func (b *batch) part() {
+	if end := len(b.scratch); b.cut < end {
+		b.parts = append(b.parts, b.scratch[b.cut:end:end])
+		b.cut = end
+	}
+}
+
+// empty forgets the packets.
+func (b *batch) empty() {
+	clear(b.parts)
+	b.parts, b.size, b.scratch, b.cut = b.parts[:0], 0, b.scratch[:0], 0
 }
 
 // deliver is the session's core.DeliverFunc.
@@ -71,6 +95,7 @@ func (p *peer) deliver(ds []core.Delivery) (err error) {
 }
 
 func (p *peer) send(b *batch) error {
+	b.part()
 	if len(b.parts) == 0 {
 		return nil
 	}
@@ -82,8 +107,7 @@ func (p *peer) send(b *batch) error {
 		b.kept = b.kept[:0]
 	}
 	err := p.c.WriteMessage(core.Binary, b.parts...)
-	clear(b.parts)
-	b.parts, b.size, b.scratch = b.parts[:0], 0, b.scratch[:0]
+	b.empty()
 	return err
 }
 
@@ -139,16 +163,15 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 	if qos > 0 {
 		idLen = 2
 	}
-	var head []byte
+	start := len(b.scratch)
+	b.scratch = append(b.scratch, 0) // the first byte
 	cut := 0
 	if p.version == 5 && (len(b.ids) > 0 || !d.Expires.IsZero()) {
-		start := len(b.scratch)
 		b.scratch, cut = appendOwn(b.scratch, d.Message, idLen, b.ids, time.Now())
-		head = b.scratch[start:len(b.scratch):len(b.scratch)]
-	} else if head = encoded(d.Message, p.version, qos > 0); len(head) > 0 {
-		cut = topicEnd(head)
+	} else if head := encoded(d.Message, p.version, qos > 0); len(head) > 0 {
+		b.scratch, cut = append(b.scratch, head...), topicEnd(head)
 	}
-	total := 1 + len(head) + idLen + len(d.Body)
+	total := len(b.scratch) - start + idLen + len(d.Body)
 	limit := p.maxPacket
 	if limit == 0 {
 		limit = maxRemaining
@@ -158,7 +181,8 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 		if cut == 0 {
 			reason = core.ErrUnsupported
 		}
-		p.proto.broker.Dropped(reason, 1)
+		b.scratch = b.scratch[:start]
+		p.session.Dropped(reason, 1)
 		if d.Tag != 0 {
 			b.tags = append(b.tags, d.Tag)
 		}
@@ -168,24 +192,22 @@ func (p *peer) encode(b *batch, d *core.Delivery, sub *subscription, qos byte, r
 		if d.Tag != 0 {
 			b.tags = append(b.tags, d.Tag)
 		}
-		b.parts = append(b.parts, b.own(firstByte(0, false, retain)), head, d.Body)
-		b.size += total
+		b.end(start, firstByte(0, false, retain), d.Body)
 		return
 	}
 	id, qos, what := p.out.claim(d, sub, qos)
 	switch what {
-	case settle:
-		b.over.add(d.Tag, id, qos)
-		return
-	case skip:
+	case settle, skip:
+		b.scratch = b.scratch[:start]
+		if what == settle {
+			b.over.add(d.Tag, id, qos)
+		}
 		return
 	case send, resend:
 	}
+	b.scratch = slices.Insert(b.scratch, start+1+cut, byte(id>>8), byte(id))
 	// Without the identifier it had, it was sent by a process that crashed, or to another consumer of its queue.
-	dup := what == resend || d.Redelivered
-	own := b.own(firstByte(qos, dup, retain), byte(id>>8), byte(id))
-	b.parts = append(b.parts, own[:1], head[:cut], own[1:], head[cut:], d.Body)
-	b.size += total
+	b.end(start, firstByte(qos, what == resend || d.Redelivered, retain), d.Body)
 	if what == send && qos == 2 && p.durable {
 		// Should it have to be sent again after a crash, then under the same identifier [MQTT-4.4.0-1].
 		b.kept = append(b.kept, core.Value{Key: idKey(keyOut, id), Data: p.out.get(id)})

@@ -2,6 +2,9 @@ package mqtt
 
 import (
 	"context"
+	"hash/maphash"
+
+	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/wyemq/wye/core"
 )
@@ -32,6 +35,31 @@ func Inspect(level byte, packet []byte) (code byte) {
 		return f.code
 	}
 	return 0
+}
+
+// Published returns the message of a PUBLISH and its packet identifier as the codec sees them, nil when it refuses them or what
+// is sent is not plain; and as the way around it does, nil when that leaves it to the codec.
+func Published(version byte, packet []byte) (codec, plain *core.Message, codecID, plainID uint16) {
+	total, header, err := measure(packet)
+	if err != nil || total == 0 || total != len(packet) {
+		return nil, nil, 0, 0
+	}
+	seed := maphash.MakeSeed()
+	plain, plainID = new(names).message(&seed, version, packet, header)
+	pk := new(packets.Packet)
+	if packet[0]>>4 != packets.Publish || inspect(version, packet, header) != nil || decode(pk, version, packet, header) != nil ||
+		pk.TopicName == "" || pk.FixedHeader.Qos > 0 && pk.PacketID == 0 || pk.FixedHeader.Dup {
+		return nil, plain, 0, plainID
+	}
+	if m, f := messageOf(pk, pk.TopicName); f == nil {
+		codec = m
+	}
+	return codec, plain, pk.PacketID, plainID
+}
+
+// Encodings are all the shared encodings of m.
+func Encodings(m *core.Message) [][]byte {
+	return [][]byte{encoded(m, 4, false), encoded(m, 4, true), encoded(m, 5, false), encoded(m, 5, true)}
 }
 
 // Encode returns the parts of a PUBLISH before the body, for a QoS 0 receiver.

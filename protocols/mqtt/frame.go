@@ -20,7 +20,7 @@ type frames struct {
 	limit int
 	// wait is how long the next packet may take; 0: for ever.
 	wait time.Duration
-	// before is called before a read that may block.
+	// before is called before a read that may block; nil: the connection does so itself.
 	before func() error
 	// hello says that CONNECT must come next: anything else is refused by its first octet. What looks like the length of
 	// a packet in the request of another protocol would be waited for until the login times out.
@@ -35,6 +35,7 @@ type frames struct {
 	end    int
 	short  bool // the last read did not fill the space it was given
 	used   int  // bytes of the packet that next returned
+	armed  bool // the deadline for the next packet is set
 }
 
 const readSize = 16 << 10
@@ -45,7 +46,6 @@ var readBuffers = sync.Pool{New: func() any { b := make([]byte, readSize); retur
 func (f *frames) next() (packet []byte, header int, err error) {
 	f.at += f.used
 	f.used = 0
-	armed := false
 	for {
 		if f.hello && f.at < f.end && f.buf[f.at] != packets.Connect<<4 { // [MQTT-3.1.0-1]
 			return nil, 0, failure(codeProtocol, "the first packet is not CONNECT")
@@ -58,14 +58,16 @@ func (f *frames) next() (packet []byte, header int, err error) {
 			return nil, 0, failure(codeTooLarge, fmt.Sprintf("a packet of %d bytes, %d are permitted", total, f.limit))
 		}
 		if total > 0 && f.end-f.at >= total {
-			f.used = total
+			f.used, f.armed = total, false
 			return f.buf[f.at : f.at+total], header, nil
 		}
-		if err := f.before(); err != nil {
-			return nil, 0, err
+		if f.before != nil {
+			if err := f.before(); err != nil {
+				return nil, 0, err
+			}
 		}
-		if !armed && f.wait > 0 {
-			armed = true // once for a packet: a byte now and then is no sign of life [MQTT-3.1.2-22]
+		if !f.armed && f.wait > 0 {
+			f.armed = true // once for a packet: a byte now and then is no sign of life [MQTT-3.1.2-22]
 			if err := f.c.SetReadDeadline(time.Now().Add(f.wait)); err != nil {
 				return nil, 0, err
 			}

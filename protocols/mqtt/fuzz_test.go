@@ -3,6 +3,7 @@ package mqtt_test
 import (
 	"errors"
 	"io"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +88,35 @@ func FuzzConn(f *testing.F) {
 				t.Fatalf("%d sessions", st.Sessions)
 			}
 		})
+	})
+}
+
+// What is taken around the codec is the message that the codec would have made of it, with the same encodings, and takes nothing
+// that the codec refuses. That it is taken at all is for TestPlain.
+func FuzzPlain(f *testing.F) {
+	for _, v := range []byte{3, 4, 5} {
+		for _, s := range seeds(v) {
+			f.Add(v, s)
+		}
+		f.Add(v, packet(0x31, str("a/b"), (&raw{v: v}).properties(), make([]byte, 200)))
+	}
+	f.Fuzz(func(t *testing.T, v byte, data []byte) {
+		if v < 3 || v > 5 {
+			return
+		}
+		codec, plain, codecID, plainID := mqtt.Published(v, data)
+		if plain == nil {
+			return
+		}
+		if codec == nil {
+			t.Fatalf("version %d: the codec refuses %q", v, data)
+		}
+		if codecID != plainID || !reflect.DeepEqual(mqtt.Encodings(codec), mqtt.Encodings(plain)) {
+			t.Fatalf("version %d: identifier %d, want %d; encodings %q, want %q", v, plainID, codecID, mqtt.Encodings(plain), mqtt.Encodings(codec))
+		}
+		if got, want := plain.Clone(), codec.Clone(); !reflect.DeepEqual(got, want) {
+			t.Fatalf("version %d: %+v, want %+v", v, got, want)
+		}
 	})
 }
 

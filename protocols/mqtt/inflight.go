@@ -272,7 +272,7 @@ func (p *peer) complete(id uint16, e outbound, code byte) {
 	}
 	if code < codeUnspecified || !e.sub.shared {
 		if code >= codeUnspecified {
-			p.proto.broker.Dropped(errRefused, 1)
+			p.session.Dropped(errRefused, 1)
 		}
 		if p.acked.add(e.tag, id, e.qos); len(p.acked.tags) >= ackBatch {
 			p.settleAcked()

@@ -15,10 +15,17 @@ import (
 // decoded are packets to decode into.
 var decoded = sync.Pool{New: func() any { return new(packets.Packet) }}
 
-// serve works packets off until the connection ends. While it waits for one its stack is small: an idle connection costs
-// little more than this goroutine.
+// run serves until the connection ends or rests, and is called again when it has rested.
+func (p *peer) run() error {
+	err := p.serve()
+	if errors.Is(err, core.ErrResting) {
+		return err
+	}
+	return p.finish(err)
+}
+
+// serve works packets off until the connection ends or rests.
 func (p *peer) serve() error {
-	p.in.wait = p.proto.cfg.ConnectTimeout
 	for !p.left {
 		b, header, err := p.in.next()
 		if err != nil {
@@ -39,6 +46,13 @@ func (p *peer) packet(b []byte, header int) (err error) {
 		p.in.hello = false
 		if f := p.checkVersion(b[header:]); f != nil {
 			return f
+		}
+	}
+	if kind == packets.Publish {
+		if ok, f := p.plainPublish(b, header); f != nil {
+			return f
+		} else if ok {
+			return nil
 		}
 	}
 	if f := inspect(p.version, b, header); f != nil {
@@ -98,6 +112,9 @@ func decode(pk *packets.Packet, version byte, b []byte, header int) error {
 func (p *peer) act(kind byte, pk *packets.Packet) *fault {
 	if !p.connected {
 		return p.open(pk)
+	}
+	if kind != packets.Publish {
+		p.release() // it may have to wait for the disk
 	}
 	switch kind {
 	case packets.Connect: // [MQTT-3.1.0-2]
@@ -167,10 +184,11 @@ func (p *peer) say(parts ...[]byte) error {
 	return nil
 }
 
-// idle is called before the connection waits for more bytes: the time to settle what was acknowledged, and to send
-// what was answered.
+// idle is called before the connection waits for more bytes: the time to settle what was acknowledged, to let go what
+// was published, and to send what was answered.
 func (p *peer) idle() error {
 	p.settleAcked()
+	p.release()
 	if p.dirty || p.answered.Swap(false) {
 		p.dirty = false
 		if err := p.c.Flush(); err != nil && !errors.Is(err, core.ErrGone) {
@@ -179,9 +197,16 @@ func (p *peer) idle() error {
 	}
 	if n := p.in.held(); n != p.holding && p.session != nil {
 		p.holding = n
-		return p.session.Hold(p.ctx, n)
+		return p.session.Held(p.ctx, n)
 	}
 	return nil
+}
+
+// release lets the receivers of what was published have it.
+func (p *peer) release() {
+	if p.session != nil {
+		p.session.Release()
+	}
 }
 
 // lost reports whether err says that nobody is there any more.

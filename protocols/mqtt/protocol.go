@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 
 	"github.com/wyemq/wye/core"
@@ -13,6 +14,7 @@ type Protocol struct {
 	broker *core.Broker
 	cfg    Config
 	log    *slog.Logger
+	seed   maphash.Seed
 }
 
 var (
@@ -33,7 +35,7 @@ func New(b *core.Broker, cfg Config, log *slog.Logger) (*Protocol, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Protocol{broker: b, cfg: cfg, log: log.With("protocol", "mqtt")}, nil
+	return &Protocol{broker: b, cfg: cfg, log: log.With("protocol", "mqtt"), seed: maphash.MakeSeed()}, nil
 }
 
 // Name implements core.Protocol.
@@ -80,5 +82,7 @@ func (*Protocol) Sniff(prefix []byte) core.Verdict {
 // ServeConn implements core.Protocol.
 func (p *Protocol) ServeConn(ctx context.Context, c core.Conn) error {
 	pe := newPeer(ctx, p, c)
-	return pe.finish(pe.serve())
+	core.MayRest(c, pe.run)
+	pe.in.wait = p.cfg.ConnectTimeout
+	return pe.run()
 }

@@ -31,11 +31,18 @@ func (p *peer) publish(pk *packets.Packet) *fault {
 	case strings.ContainsAny(pk.Properties.ResponseTopic, "+#"): // [MQTT-3.3.2-14]
 		return failure(codeProtocol, "a response topic holds no wildcard")
 	}
+	m, f := messageOf(pk, topic)
+	return p.take(m, f, qos, pk.PacketID, pk.FixedHeader.Dup)
+}
+
+// take publishes m, or says that the client may not for the reason of refused.
+func (p *peer) take(m *core.Message, refused *fault, qos byte, id uint16, dup bool) *fault {
+	p.session.Hold() // until all that was read is worked off
 	if qos == 0 {
-		p.publishOnce(pk, topic)
+		p.publishOnce(m, refused)
 		return nil
 	}
-	r, again, f := p.receipts.begin(pk.PacketID, qos, pk.FixedHeader.Dup)
+	r, again, f := p.receipts.begin(id, qos, dup)
 	if f != nil {
 		return f
 	}
@@ -47,13 +54,12 @@ func (p *peer) publish(pk *packets.Packet) *fault {
 		}
 		return nil
 	}
-	m, f := messageOf(pk, topic)
-	if f != nil {
-		r.refuse(f)
+	if refused != nil {
+		r.refuse(refused)
 		return nil
 	}
 	if qos == 2 && p.durable {
-		p.session.Put(idKey(keyIn, pk.PacketID), []byte{1})
+		p.session.Put(idKey(keyIn, id), []byte{1})
 	}
 	err := p.session.Publish(p.ctx, m, r.done)
 	switch {
@@ -85,8 +91,7 @@ func (p *peer) repeat(r *receipt) {
 }
 
 // publishOnce publishes what is not acknowledged; what is refused is counted.
-func (p *peer) publishOnce(pk *packets.Packet, topic string) {
-	m, f := messageOf(pk, topic)
+func (p *peer) publishOnce(m *core.Message, f *fault) {
 	if f == nil {
 		err := p.session.Publish(p.ctx, m, nil)
 		if err == nil || errors.Is(err, core.ErrClosed) {

@@ -250,7 +250,7 @@ func TestPanicDelivering(t *testing.T) {
 	b, p := benchServer(t)
 	c := newMemConn()
 	c.onByte = func(parts [][]byte) {
-		if len(parts) > 1 {
+		if parts[0][0]>>4 == 3 { // PUBLISH
 			panic("on purpose")
 		}
 	}

@@ -49,7 +49,18 @@ func (s *session) settle(f *frame.Frame, outcome core.Outcome, receipt string) e
 	if err != nil {
 		return err
 	}
-	if id, ok := f.Get("transaction"); ok {
+	id, ok := f.Get("transaction")
+	gather := !ok && receipt == "" && sub == nil && outcome == core.Accepted
+	if n := len(s.acked); n > 0 && (!gather || n == mostGathered || s.acked[n-1] >= tag) { // ascending: none twice
+		if err := s.settleAcked(); err != nil {
+			return err
+		}
+	}
+	if gather {
+		s.acked = append(s.acked, tag)
+		return nil
+	}
+	if ok {
 		if err := s.settleAtCommit(id, outcome, sub, tag); err != nil {
 			return err
 		}
@@ -74,6 +85,35 @@ func (s *session) settle(f *frame.Frame, outcome core.Outcome, receipt string) e
 		s.forget(sub, tag)
 	}
 	return err
+}
+
+// mostGathered is how many acknowledgements are settled in one go.
+const mostGathered = 256
+
+// settleAcked settles what ACK frames without a receipt have named since the last time: one batch for the engine
+// however many they were. If one is refused each is settled by itself, so that the client hears which it was.
+func (s *session) settleAcked() error {
+	if len(s.acked) == 0 {
+		return nil
+	}
+	tags := s.acked
+	s.acked = tags[:0]
+	if s.core.Settle(s.ctx, core.Accepted, nil, tags...) == nil {
+		return nil
+	}
+	for i := range tags {
+		err := s.core.Settle(s.ctx, core.Accepted, nil, tags[i])
+		if errors.Is(err, core.ErrNotFound) {
+			err = notWaiting(s.acks + strconv.FormatUint(tags[i], 10))
+		}
+		if err == nil {
+			continue
+		}
+		if err := s.refuse(fmt.Errorf("%s: %w", frame.Ack, err), "", false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settleAtCommit makes the settlement part of a transaction.
@@ -118,6 +158,10 @@ func notDelivered(f *frame.Frame) error {
 	if !ok {
 		id, _ = f.Get("message-id")
 	}
+	return notWaiting(id)
+}
+
+func notWaiting(id string) error {
 	return fmt.Errorf("message %q is not waiting for it: %w", clip(id), core.ErrNotFound)
 }
 

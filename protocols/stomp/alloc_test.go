@@ -126,3 +126,31 @@ func BenchmarkSend(b *testing.B) {
 		})
 	}
 }
+
+// TestSendAllocates: a SEND with the headers of the one before costs its message and its body.
+func TestSendAllocates(t *testing.T) {
+	broker, err := core.NewBroker(core.Options{Engine: memory.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := stomp.New(broker, stomp.DefaultConfig(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, end := stomp.Feeder(p, newSink())
+	send := []byte("SEND\ndestination:/topic/prices.eu.42\nx-color:blue\ncontent-length:16\n\n0123456789abcdef\x00")
+	if err := feed([]byte("CONNECT\naccept-version:1.2\n\n\x00")); err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(1000, func() {
+		if err := feed(send); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 2 {
+		t.Errorf("a SEND costs %v allocations, want 2", n)
+	}
+	end()
+	if err := broker.Close(context.Background()); err != nil && !errors.Is(err, core.ErrClosed) {
+		t.Fatal(err)
+	}
+}

@@ -152,22 +152,28 @@ type messageID struct {
 func idOf(m *core.Message) messageID { return messageID{m.Timestamp.UnixMilli(), m.Seq} }
 
 func (id messageID) append(b []byte) []byte {
-	b = strconv.AppendInt(b, id.millis, 36)
+	b = strconv.AppendInt(b, id.millis, 32) // a power of two needs no division
 	b = append(b, '-')
-	return strconv.AppendUint(b, id.seq, 36)
+	return strconv.AppendUint(b, id.seq, 32)
 }
 
 func parseMessageID(text string) (messageID, bool) {
 	a, b, ok := strings.Cut(text, "-")
-	millis, err1 := strconv.ParseInt(a, 36, 64)
-	seq, err2 := strconv.ParseUint(b, 36, 64)
+	millis, err1 := strconv.ParseInt(a, 32, 64)
+	seq, err2 := strconv.ParseUint(b, 32, 64)
 	return messageID{millis, seq}, ok && err1 == nil && err2 == nil
 }
+
+// sharedSize is enough for the headers that each message has, and somewhat more.
+const sharedSize = 112
 
 // share encodes what all receivers of a version have in common: the kind of WebSocket message in the
 // first octet, then the headers and the empty line. It runs once for each message and version.
 func share(m *core.Message, v frame.Version, r *reader, sp spelling) []byte {
-	size := 192 + len(m.ContentType) + len(m.CorrelationID)*2 + len(m.ReplyTo)*2
+	size := sharedSize + len(m.ContentType) + len(m.CorrelationID)*2 + len(m.ReplyTo)*2
+	if m.ContentType != "" || m.ReplyTo != "" || !m.Expires.IsZero() || m.Priority != 0 {
+		size += 80
+	}
 	for i := range m.Header {
 		size += len(m.Header[i].Name) + len(m.Header[i].Value) + 8
 	}

@@ -17,7 +17,7 @@ type Protocol struct {
 	cfg     Config
 	log     *slog.Logger
 	reads   sync.Pool // *[readSize]byte, held only while a client sends much at once
-	replies sync.Pool // *[]byte
+	replies sync.Pool // *reply
 }
 
 var (
@@ -75,9 +75,8 @@ func (*Protocol) Sniff(prefix []byte) core.Verdict {
 }
 
 // ServeConn serves one client until it leaves.
-func (p *Protocol) ServeConn(ctx context.Context, c core.Conn) (err error) {
+func (p *Protocol) ServeConn(ctx context.Context, c core.Conn) error {
 	s := newSession(ctx, p, c)
-	defer s.end()
-	defer s.contain(&err)
-	return s.serve()
+	core.MayRest(c, s.run)
+	return s.run()
 }

@@ -8,17 +8,20 @@ import (
 	"github.com/wyemq/wye/protocols/stomp/frame"
 )
 
+// reply is a frame, as the parts of a message.
+type reply [1][]byte
+
 // write sends one frame that build appends to a buffer. Any goroutine may call it.
 func (s *session) write(build func(b []byte) []byte) error {
-	buf, _ := s.p.replies.Get().(*[]byte)
-	if buf == nil {
-		buf = new([]byte)
+	r, _ := s.p.replies.Get().(*reply)
+	if r == nil {
+		r = new(reply)
 	}
-	*buf = build((*buf)[:0])
-	err := s.conn.WriteMessage(s.kind, *buf)
+	r[0] = build(r[0][:0])
+	err := s.conn.WriteMessage(s.kind, r[:]...)
 	s.dirty.Store(true)
 	s.beat.wrote()
-	s.p.replies.Put(buf)
+	s.p.replies.Put(r)
 	return unlessGone(err)
 }
 
@@ -48,7 +51,8 @@ func (s *session) receipt(id string) error {
 func (s *session) refuse(err error, receipt string, fatal bool) error {
 	fatal, err = s.ending(err, fatal)
 	if fatal && s.core != nil {
-		_ = s.core.Close() // when it returns no MESSAGE is under way
+		_ = s.settleAcked() // what came before counts; an ERROR of its own is the first
+		_ = s.core.Close()  // when it returns no MESSAGE is under way
 	}
 	return s.tell(err, receipt, fatal)
 }

@@ -3,7 +3,6 @@ package stomp
 import (
 	"encoding/base64"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -77,30 +76,33 @@ func (o *outgoing) copies(places []place) []*core.Message {
 
 // compose makes a message of a SEND. The user's headers are what is left of the frame's.
 func (s *session) compose(o *outgoing, f *frame.Frame) ([]place, error) {
+	if !f.Again {
+		s.same = nil
+	} else if s.same != nil {
+		o.message = s.same.with(f.Body)
+		return s.last.places[:], nil
+	}
 	m := &core.Message{Body: f.Body, Persistent: true}
 	o.message = m
-	user := f.Header[:0]
+	user := 0 // headers
 	for i := range f.Header {
 		h := f.Header[i]
 		k := sendHeader(h.Name)
-		if k == userHeader {
-			user = append(user, h)
+		switch {
+		case k == userHeader:
+			user++
 			continue
-		}
-		if !o.seen.first(k) {
+		case !o.seen.first(k):
 			continue
-		}
-		if k == hGroup {
-			user = append(user, core.Field{Name: "JMSXGroupID", Value: h.Value})
+		case k == hGroup:
+			user++
 			continue
 		}
 		if err := o.set(k, h.Name, h.Value); err != nil {
 			return nil, err
 		}
 	}
-	if len(user) > 0 {
-		m.Header = slices.Clone(user)
-	}
+	m.Header = userHeaders(f.Header, user)
 	if !o.seen.has(hDestination) {
 		return nil, fmt.Errorf("there is no destination header: %w", core.ErrInvalid)
 	}
@@ -122,7 +124,45 @@ func (s *session) compose(o *outgoing, f *frame.Frame) ([]place, error) {
 		return nil, err
 	}
 	m.Destination = places[0].name
+	if f.Again && o.seen&^repeatable == 0 && s.last.text == o.destination {
+		s.same = (*template)(m.Clone())
+	}
 	return places, s.replyTo(m)
+}
+
+// userHeaders returns the n headers that are not the broker's, a message group under its JMS name.
+func userHeaders(all []core.Field, n int) []core.Field {
+	if n == 0 {
+		return nil
+	}
+	list := make([]core.Field, 0, n)
+	grouped := false
+	for _, h := range all {
+		switch k := sendHeader(h.Name); {
+		case k == userHeader:
+			list = append(list, h)
+		case k == hGroup && !grouped:
+			grouped = true
+			list = append(list, core.Field{Name: "JMSXGroupID", Value: h.Value})
+		}
+	}
+	return list
+}
+
+// repeatable are the headers that mean the same each time: without others a SEND with the head of the one before is
+// composed of its message, which is in session.same, and goes to session.last.
+const repeatable = seen(1<<hDestination | 1<<hReceipt | 1<<hContentType | 1<<hContentLength | 1<<hPriority | 1<<hPersistent |
+	1<<hGroup | 1<<hReserved)
+
+// template is a message that was not published.
+type template core.Message
+
+// with returns the message with a body of its own. It shares the headers, which nobody changes.
+func (t *template) with(body []byte) *core.Message {
+	return &core.Message{
+		Destination: t.Destination, ContentType: t.ContentType, Header: t.Header, Body: body,
+		Priority: t.Priority, Persistent: t.Persistent,
+	}
 }
 
 // places reads the destination. The last one is remembered.

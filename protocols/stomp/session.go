@@ -15,10 +15,8 @@ import (
 )
 
 const (
-	// readSize is how much is read at once from a client that sends much, smallRead from one that does
-	// not: that buffer lives as long as the session.
-	readSize  = 16 << 10
-	smallRead = 512
+	// readSize is how much is read at once.
+	readSize = 16 << 10
 	// Before login no frame needs more.
 	loginHeaders     = 100
 	loginHeaderBytes = 16 << 10
@@ -33,7 +31,6 @@ type session struct {
 	conn    core.Conn
 	kind    core.Kind // of messages written, unless a body is not UTF-8
 	parser  *frame.Parser
-	small   [smallRead]byte
 	core    *core.Session // nil before login
 	version frame.Version // does not change after login
 	reader  reader
@@ -46,8 +43,11 @@ type session struct {
 	holding    int                         // what the core was told
 	temps      map[string]int              // temporary queues that are subscribed to, and how often
 	last       cached
-	client     string // client-id of CONNECT
-	acks       string // what the values of ack headers begin with
+	acked      []uint64  // tags to be settled in one go, see settleAcked
+	gathers    bool      // idle is called before each wait, so not after each message
+	same       *template // of the last SEND, if the next one with this head goes to the same place
+	client     string    // client-id of CONNECT
+	acks       string    // what the values of ack headers begin with
 
 	dirty atomic.Bool           // something was written and not flushed
 	fatal atomic.Pointer[error] // an ERROR was sent that ends the connection
@@ -84,7 +84,24 @@ func newSession(ctx context.Context, p *Protocol, c core.Conn) *session {
 		s.kind = core.Binary
 	}
 	s.reader.dialect, s.reader.defaultKind = p.cfg.on(c.Info().Listener)
+	if w, ok := c.(core.Waiter); ok {
+		s.gathers = true
+		w.BeforeWait(s.idle)
+	}
 	return s
+}
+
+// run serves until the connection ends or rests, and is called again when it has rested.
+func (s *session) run() (err error) {
+	defer func() {
+		if errors.Is(err, core.ErrResting) {
+			s.rested()
+		} else {
+			s.end()
+		}
+	}()
+	defer s.contain(&err)
+	return s.serve()
 }
 
 // serve reads until the connection ends and says why.
@@ -94,10 +111,19 @@ func (s *session) serve() error {
 		if err == nil {
 			err = s.read(r)
 		}
+		if errors.Is(err, core.ErrResting) {
+			return err
+		}
 		if err != nil {
 			return s.leave(err)
 		}
 	}
+}
+
+// rested gives back what makes frames that follow each other cheaper.
+func (s *session) rested() {
+	s.parser.Forget()
+	s.same, s.last, s.acked = nil, cached{}, nil
 }
 
 // end gives everything back. Nothing is written afterwards.
@@ -121,15 +147,13 @@ func (s *session) contain(err *error) {
 
 // read works off one message, which on a stream is all that ever comes.
 func (s *session) read(r io.Reader) error {
-	buf := s.small[:]
-	var big *[readSize]byte
-	defer func() {
-		if big != nil {
-			s.p.reads.Put(big)
-		}
-	}()
+	buf, _ := s.p.reads.Get().(*[readSize]byte)
+	if buf == nil {
+		buf = new([readSize]byte)
+	}
+	defer s.p.reads.Put(buf)
 	for {
-		n, err := r.Read(buf)
+		n, err := r.Read(buf[:])
 		if n > 0 {
 			if err := s.feed(buf[:n]); err != nil {
 				return err
@@ -141,20 +165,10 @@ func (s *session) read(r io.Reader) error {
 		if err != nil {
 			return err
 		}
-		switch {
-		case big == nil && n == len(buf):
-			if big, _ = s.p.reads.Get().(*[readSize]byte); big == nil {
-				big = new([readSize]byte)
-			}
-			buf = big[:]
-		case big != nil && n < smallRead:
-			s.p.reads.Put(big)
-			big, buf = nil, s.small[:]
-		}
 	}
 }
 
-// feed works off what one read gave, and flushes the answers.
+// feed works off what one read gave.
 func (s *session) feed(data []byte) error {
 	s.beat.heard(s.conn)
 	for {
@@ -173,9 +187,17 @@ func (s *session) feed(data []byte) error {
 			return *failed
 		}
 	}
-	if err := s.flush(); err != nil {
+	if s.gathers {
+		return s.held()
+	}
+	if err := s.idle(); err != nil {
 		return err
 	}
+	return s.held()
+}
+
+// held tells the core what is held, which may have to wait for it.
+func (s *session) held() error {
 	if err := s.hold(); err != nil {
 		return s.refuse(err, "", true)
 	}
@@ -202,7 +224,15 @@ func (s *session) hold() error {
 		return nil
 	}
 	s.holding = n
-	return s.core.Hold(s.ctx, n)
+	return s.core.Held(s.ctx, n)
+}
+
+// idle finishes what was begun with the frames that have come, before it is waited for more.
+func (s *session) idle() error {
+	if err := s.settleAcked(); err != nil {
+		return err
+	}
+	return s.flush()
 }
 
 func (s *session) flush() error {
@@ -224,6 +254,11 @@ func (s *session) handle(f *frame.Frame) error {
 	if s.version != frame.V10 && f.Command != frame.Send && len(f.Body) > 0 {
 		// STOMP 1.1 and 1.2, "Body".
 		return s.refuse(fmt.Errorf("a %s frame must not have a body: %w", f.Command, core.ErrInvalid), receipt, true)
+	}
+	if f.Command != frame.Ack {
+		if err := s.settleAcked(); err != nil {
+			return err
+		}
 	}
 	run, fatal := s.command(f.Command)
 	if run == nil {
@@ -303,6 +338,7 @@ func (s *session) drain() {
 
 // leave says goodbye as far as err allows, and returns why the connection ended.
 func (s *session) leave(err error) error {
+	_ = s.settleAcked() // what was received counts, whatever the end
 	if failed := s.fatal.Load(); failed != nil {
 		return *failed // the ERROR is out
 	}

@@ -85,9 +85,9 @@ func (s *session) sources(w *wish) ([]place, error) {
 // queues, which is no matter for a frame as rare as this.
 func (s *session) durable(p place) []place {
 	var found []place
-	for _, q := range s.p.broker.Stats().Queues {
+	for _, q := range s.core.Stats().Queues {
 		filter, ok := strings.CutPrefix(q.Name, p.name+":")
-		if q.Kind != "group" || q.VHost != s.core.Principal().VHost || !ok || !strings.HasPrefix(filter, "topic/") {
+		if q.Kind != "group" || !ok || !strings.HasPrefix(filter, "topic/") {
 			continue
 		}
 		one := p

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -100,6 +101,8 @@ func TestBrokenTransports(t *testing.T) {
 		{"SlowReader", "hides the slow consumer", otherError(core.ErrSlowConsumer)},
 		{"TooBigBeforeLogin", "hides the limit", otherError(core.ErrTooBig)},
 		{"LoginTimeout", "hides the timeout", otherError(core.ErrLoginTimeout)},
+		{"RestGoesOn", "ends where it should go on", func(c core.Conn) core.Conn { return &tired{c} }},
+		{"RestEnds", "does not return the error of Close", otherError(core.ErrTakenOver)},
 	} {
 		t.Run(c.check+" "+c.defect, func(t *testing.T) {
 			s := suite()
@@ -107,6 +110,9 @@ func TestBrokenTransports(t *testing.T) {
 			s.New = func(t testing.TB, l transporttest.Limits) core.Transport {
 				inner, _ := whole(t, l).(*tcp.Transport)
 				return &faulty{inner, c.change}
+			}
+			if !s.Rests && strings.HasPrefix(c.check, "Rest") {
+				t.Skip("connections do not rest here")
 			}
 			i := slices.IndexFunc(transporttest.Checks(), func(k transporttest.Check) bool { return k.Name == c.check })
 			if failed := run(t, transporttest.Checks()[i], s); len(failed) == 0 {
@@ -121,6 +127,14 @@ type lying struct {
 	core.Conn
 	hide error
 }
+
+// Rest implements core.Rester.
+func (c *lying) Rest(resume func() error) { core.MayRest(c.Conn, resume) }
+
+// tired does not go on after its rest.
+type tired struct{ core.Conn }
+
+func (c *tired) Rest(func() error) { core.MayRest(c.Conn, func() error { return nil }) }
 
 var errOther = errors.New("another error")
 

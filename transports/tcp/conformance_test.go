@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -56,6 +57,7 @@ func config(l transporttest.Limits) tcp.Config {
 
 func suite() transporttest.Suite {
 	return transporttest.Suite{
+		Rests:  runtime.GOOS == "linux",
 		Stream: true,
 		New: func(t testing.TB, l transporttest.Limits) core.Transport {
 			tr, err := tcp.New("kit", config(l), slog.New(slog.DiscardHandler))

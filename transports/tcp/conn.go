@@ -38,7 +38,7 @@ func (c *conn) Serve(ctx context.Context) error {
 		}
 	}
 	if s, ok := c.nc.(*tls.Conn); ok {
-		hctx, cancel := context.WithTimeout(ctx, c.hub.Limits.LoginTimeout)
+		hctx, cancel := context.WithTimeout(ctx, c.hub.Settings().LoginTimeout)
 		err := s.HandshakeContext(hctx)
 		cancel()
 		switch {
@@ -76,6 +76,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	c := (*conn)(s)
 	if why := c.Ended(); why != nil {
 		return 0, why
+	}
+	if err := c.Await(c.in); err != nil {
+		return 0, err
 	}
 	n, err := c.in.Read(c.Clip(p))
 	c.Heard(n)

@@ -2,7 +2,6 @@ package tcp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,14 +15,10 @@ import (
 
 // Transport is a TCP listener. Make it with New.
 type Transport struct {
-	name string
-	cfg  Config
-	log  *slog.Logger
-	hub  wire.Hub
+	*wire.Door
 
-	mu       sync.Mutex
-	listener net.Listener
-	tls      *tls.Config
+	log *slog.Logger
+	hub wire.Hub
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -33,61 +28,32 @@ func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
 	if err := cfg.Validate("listeners." + name); err != nil {
 		return nil, err
 	}
-	t := &Transport{name: name, cfg: cfg, log: log.With("listener", name)}
+	t := &Transport{log: log.With("listener", name)}
+	t.Door = wire.NewDoor(name, cfg.Listen, schemes(), t.log)
 	t.hub.Limits, t.hub.Log = cfg.Limits, t.log
 	return t, nil
 }
 
-// Name implements core.Transport.
-func (t *Transport) Name() string { return t.name }
+// Prepare makes the Transport reloadable: everything but the address may change, with the connections staying.
+func (t *Transport) Prepare(next Config) (core.Change, error) {
+	use, err := t.Door.Prepare(next.Listen)
+	if err != nil {
+		return core.Change{}, err
+	}
+	return core.Change{Apply: func() {
+		use()
+		t.hub.Change(next.Limits, 0)
+	}}, nil
+}
 
 // Stats returns what the listener has counted. It may be called at any time.
 func (t *Transport) Stats() Stats { return t.hub.Stats() }
 
-// Addr returns the bound address, nil before Listen.
-func (t *Transport) Addr() net.Addr {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.listener == nil {
-		return nil
-	}
-	return t.listener.Addr()
-}
-
-// Listen implements core.Transport.
-func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
-	a, err := wire.ParseURI(t.cfg.URI, "tcp", "tls")
-	if err != nil {
-		return nil, fmt.Errorf("listeners.%s.uri: %w", t.name, err)
-	}
-	var cfg *tls.Config
-	if a.Scheme == "tls" {
-		if cfg, err = t.cfg.TLS.Config(t.log); err != nil {
-			return nil, fmt.Errorf("listeners.%s.%w", t.name, err)
-		}
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", a.HostPort)
-	if err != nil {
-		return nil, fmt.Errorf("listeners.%s.uri: listen on %s: %w", t.name, t.cfg.URI, err)
-	}
-	addr := l.Addr()
-	if t.cfg.ProxyProtocol {
-		trusted, _ := wire.ParseNetworks(t.cfg.TrustedProxies) // validated
-		l = &wire.ProxyListener{Listener: l, Trusted: trusted, Timeout: t.cfg.Limits.LoginTimeout}
-	}
-	t.mu.Lock()
-	t.listener, t.tls = l, cfg
-	t.mu.Unlock()
-	return addr, nil
-}
-
 // Serve implements core.Transport. It is called once.
 func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
-	t.mu.Lock()
-	l := t.listener
-	t.mu.Unlock()
-	if l == nil {
-		return errors.New("tcp: Serve before Listen")
+	l, err := t.Listener()
+	if err != nil {
+		return err
 	}
 	return t.ServeListener(ctx, l, h)
 }
@@ -97,16 +63,16 @@ func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
 func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	t.hub.Closing = func() { _ = l.Close() }
 	t.hub.Start(ctx)
 	accepted := make(chan error, 1)
 	var work sync.WaitGroup
+	work.Go(func() { t.Watch(ctx) })
 	work.Go(func() {
 		err := t.accept(ctx, l, h)
 		cancel()
 		accepted <- err
 	})
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	defer stop()
 	t.hub.Run()
 	work.Wait()
 	return <-accepted
@@ -124,7 +90,7 @@ func (t *Transport) accept(ctx context.Context, l net.Listener, h core.Handler) 
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("listener %s: %w", t.name, err)
+			return fmt.Errorf("listener %s: %w", t.Name(), err)
 		default:
 			t.log.Warn("accept failed", "error", err)
 			pause := time.NewTimer(acceptPause)
@@ -138,7 +104,7 @@ func (t *Transport) accept(ctx context.Context, l net.Listener, h core.Handler) 
 }
 
 func (t *Transport) admit(nc net.Conn, h core.Handler) {
-	info := &core.ConnInfo{ID: wire.NewID(), Listener: t.name, Transport: "tcp", Stream: true}
+	info := &core.ConnInfo{ID: wire.NewID(), Listener: t.Name(), Transport: "tcp", Stream: true}
 	if !wire.Proxied(nc) { // else what the header says is waited for by the connection's own goroutine
 		info.Local, info.Remote = nc.LocalAddr(), nc.RemoteAddr()
 	}
@@ -151,9 +117,6 @@ func (t *Transport) admit(nc net.Conn, h core.Handler) {
 		info.Refused = err
 	}
 	c := &conn{hub: &t.hub, h: h}
-	if t.tls != nil {
-		nc = wire.TLSServer(nc, t.tls)
-	}
 	c.Attach(&t.hub, nc, info)
 	c.nc = nc
 	t.hub.Serve(&c.Conn, c)

@@ -3,21 +3,16 @@ package websocket
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/transports/internal/wire"
 )
 
-// Config is a WebSocket listener.
+// Config is a WebSocket listener: ws://127.0.0.1:61614, wss://0.0.0.0:61615. Every path is served.
 type Config struct {
-	// URI says scheme and address: ws://127.0.0.1:61614, wss://0.0.0.0:61615. Every path is served.
-	URI string `koanf:"uri"`
-	// Protocols names the protocols served, in the order in which they are asked about first bytes;
-	// none: all. It is for whoever makes the core.Handler: the transport serves what it is given.
-	Protocols []string `koanf:"protocols"`
-	// TLS is for wss.
-	TLS wire.TLS `koanf:"tls"`
+	wire.Listen `koanf:",squash"`
+
 	// AllowedOrigins lists the origins of pages that may connect, beside the listener's own:
 	// "https://app.example.com", "https://*.example.com", "*". On loopback addresses without TLS, behind a
 	// proxy as well, the listener's own are those of localhost and of addresses; names are to be listed.
@@ -29,20 +24,31 @@ type Config struct {
 	PingInterval time.Duration `koanf:"ping_interval"`
 	// Compression offers permessage-deflate (RFC 7692), without context takeover.
 	Compression bool `koanf:"compression"`
-	// TrustedProxies are addresses or CIDRs whose X-Forwarded-For is believed.
-	TrustedProxies []string `koanf:"trusted_proxies"`
-	// ProxyProtocol says that the trusted proxies begin each connection with a PROXY header, version
-	// 1 or 2.
-	ProxyProtocol bool `koanf:"proxy_protocol"`
-	// Limits bound connections and messages.
-	Limits Limits `koanf:",squash"`
+	// ProxyHeader is the one in which trusted proxies name their clients: x-forwarded-for, or forwarded (RFC 7239). The other
+	// is not looked at, because a proxy that does not know it passes on what a client has written there.
+	ProxyHeader string `koanf:"proxy_header" enum:"x-forwarded-for,forwarded"`
+	// HSTS is for how long browsers are told to use nothing but TLS for the host, on all its ports (RFC 6797), by a
+	// listener with TLS; 0: they are not told.
+	HSTS time.Duration `koanf:"hsts"`
 }
+
+// The values of Config.ProxyHeader.
+const (
+	xForwardedFor = "x-forwarded-for"
+	forwardedFor  = "forwarded"
+)
 
 // Limits are what a listener's connections may use.
 type Limits = wire.Limits
 
 // TLS is the configuration of a secure listener.
 type TLS = wire.TLS
+
+// KeyPair is a certificate with its key.
+type KeyPair = wire.KeyPair
+
+// Certificate tells of one that a listener has in use.
+type Certificate = wire.Certificate
 
 // Stats is what a listener has counted.
 type Stats = wire.Stats
@@ -51,21 +57,23 @@ type Stats = wire.Stats
 func DefaultConfig() Config {
 	l := wire.DefaultLimits()
 	l.IdleTimeout = 75 * time.Second // three PINGs that nobody answered
-	return Config{AllowMissingOrigin: true, PingInterval: 25 * time.Second, Limits: l}
+	return Config{
+		Listen: wire.Listen{Limits: l}, AllowMissingOrigin: true, PingInterval: 25 * time.Second,
+		ProxyHeader: xForwardedFor, HSTS: 365 * 24 * time.Hour,
+	}
 }
 
 // Validate names everything that makes no sense; key is that of the listener in the configuration.
 func (c Config) Validate(key string) error {
-	a, err := wire.ParseURI(c.URI, "ws", "wss")
-	if err != nil {
-		err = fmt.Errorf("%s.uri: %w", key, err)
-	}
-	return errors.Join(err, c.TLS.Validate(key, a.Scheme == "wss"), c.validate(key))
+	return errors.Join(c.Listen.Validate(key, schemes()), c.validate(key))
 }
 
-// validate checks what concerns every use, that in an application's own server included.
+// schemes are those of the URI.
+func schemes() wire.Schemes { return wire.Schemes{Plain: "ws", Secure: "wss"} }
+
+// validate checks what is of this transport.
 func (c Config) validate(key string) error {
-	errs := []error{c.Limits.Validate(key)}
+	var errs []error
 	if c.PingInterval < 0 {
 		errs = append(errs, fmt.Errorf("%s.ping_interval: must be 0 (never) or more, is %s", key, c.PingInterval))
 	}
@@ -73,15 +81,15 @@ func (c Config) validate(key string) error {
 		errs = append(errs, fmt.Errorf("%s.ping_interval: must be shorter than idle_timeout (%s), is %s", key, i, c.PingInterval))
 	}
 	for _, o := range c.AllowedOrigins {
-		if o != "*" && o != "null" && !strings.Contains(o, "://") || strings.Count(o, "*") > 1 {
-			errs = append(errs, fmt.Errorf("%s.allowed_origins: must be scheme://host[:port] with at most one *, is %q", key, o))
+		if err := core.CheckOrigin(o); err != nil {
+			errs = append(errs, fmt.Errorf("%s.allowed_origins: %w", key, err))
 		}
 	}
-	if _, err := wire.ParseNetworks(c.TrustedProxies); err != nil {
-		errs = append(errs, fmt.Errorf("%s.trusted_proxies: %w", key, err))
+	if c.ProxyHeader != xForwardedFor && c.ProxyHeader != forwardedFor {
+		errs = append(errs, fmt.Errorf("%s.proxy_header: must be %s or %s, is %q", key, xForwardedFor, forwardedFor, c.ProxyHeader))
 	}
-	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
-		errs = append(errs, fmt.Errorf("%s.proxy_protocol: needs trusted_proxies, which is empty", key))
+	if c.HSTS < 0 {
+		errs = append(errs, fmt.Errorf("%s.hsts: must be 0 (not sent) or more, is %s", key, c.HSTS))
 	}
 	return errors.Join(errs...)
 }

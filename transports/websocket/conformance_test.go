@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"net"
+	"runtime"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -15,6 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func suite(change func(*websocket.Config)) transporttest.Suite {
 	return transporttest.Suite{
+		Rests: runtime.GOOS == "linux",
 		New: func(t testing.TB, l transporttest.Limits) core.Transport {
 			cfg := websocket.DefaultConfig()
 			cfg.URI = "ws://127.0.0.1:0"

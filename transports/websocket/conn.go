@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"context"
@@ -36,16 +37,21 @@ type conn struct {
 	hub   *wire.Hub
 	h     core.Handler
 	ws    *websocket.Conn
+	br    *bufio.Reader // gorilla's: frame heads and control frames; what is read ahead is in below
 	below below
 	msg   message
 	most  int64
 
+	before  func() error // see BeforeWait
 	deflate bool
 	pong    bool // one waits to be sent; belongs to the reader
 	peer    int  // the code of the peer's close frame; 0: there was none; belongs to the reader
 }
 
-var _ core.Conn = (*conn)(nil)
+var (
+	_ core.Conn   = (*conn)(nil)
+	_ core.Waiter = (*conn)(nil)
+)
 
 // below is the net.Conn that gorilla works on. It reads ahead, and sends what gorilla writes: the answer to
 // the upgrade, and then only close frames, which are dropped, because Goodbye sends the one that counts.
@@ -57,19 +63,20 @@ type below struct {
 	err    error // of the last read: gorilla passes on its text only
 }
 
-// take makes nc the connection's.
-func (c *conn) take(h *wire.Hub, nc net.Conn, info *core.ConnInfo) net.Conn {
+// take makes nc the connection's, and returns what gorilla works on.
+func (c *conn) take(h *wire.Hub, nc net.Conn, info *core.ConnInfo) (net.Conn, *bufio.Reader) {
 	_ = nc.SetDeadline(time.Time{}) // those of the HTTP server
 	c.hub = h
 	c.Attach(h, nc, info)
 	c.below = below{Conn: nc, c: c, in: wire.NewReader(nc)}
-	return &c.below
+	c.br = bufio.NewReaderSize(&c.below, gorillaBuffer)
+	return &c.below, c.br
 }
 
 func (b *below) Read(p []byte) (int, error) {
-	if b.c.pong && b.in.Buffered() == 0 {
-		b.c.pong = false
-		_ = b.c.Flush() // a failure ends the reads
+	if err := b.c.waits(); err != nil {
+		b.err = err
+		return 0, err
 	}
 	n, err := b.in.Read(p)
 	if err != nil {
@@ -79,6 +86,27 @@ func (b *below) Read(p []byte) (int, error) {
 	b.c.Heard(n)
 	return n, nil
 }
+
+// buffered reports whether there is something that can be read without waiting.
+func (c *conn) buffered() bool { return c.br.Buffered() > 0 || c.below.in.Buffered() > 0 }
+
+// waits is called before a read that may wait for the peer.
+func (c *conn) waits() error {
+	if c.below.in.Buffered() > 0 {
+		return nil
+	}
+	if c.pong {
+		c.pong = false
+		_ = c.Flush() // a failure ends the reads
+	}
+	if c.before == nil {
+		return nil
+	}
+	return c.before()
+}
+
+// BeforeWait implements core.Waiter.
+func (c *conn) BeforeWait(fn func() error) { c.before = fn }
 
 func (b *below) Write(p []byte) (int, error) {
 	if b.opened {
@@ -144,6 +172,14 @@ func reason(err error) string {
 func (c *conn) NextReader() (core.Kind, io.Reader, error) {
 	if why := c.Ended(); why != nil {
 		return 0, nil, why
+	}
+	if !c.buffered() {
+		if err := c.waits(); err != nil {
+			return 0, nil, err
+		}
+		if err := c.Await(c.below.in); err != nil {
+			return 0, nil, err
+		}
 	}
 	t, r, err := c.ws.NextReader()
 	if err != nil {

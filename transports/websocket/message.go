@@ -28,7 +28,13 @@ func (m *message) Read(p []byte) (int, error) {
 	if why := m.c.Ended(); why != nil {
 		return 0, why
 	}
-	n, err := m.r.Read(m.c.Clip(p))
+	p = m.c.Clip(p)
+	n, err := m.r.Read(p)
+	for err == nil && n < len(p) && m.c.buffered() { // gorilla gives no more than was in its own buffer
+		var more int
+		more, err = m.r.Read(p[n:])
+		n += more
+	}
 	m.total += int64(n)
 	if m.err = m.check(p[:n], err); m.err != nil && !errors.Is(m.err, io.EOF) {
 		n = 0

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/wyemq/wye/core"
 )
 
 // origins decides which pages may connect. A browser sends the origin of the page; nothing else can be
@@ -15,7 +17,6 @@ import (
 type origins struct {
 	allowed []string
 	missing bool
-	ours    func(origin string) bool // may be nil
 }
 
 func newOrigins(cfg Config) origins {
@@ -26,8 +27,8 @@ func newOrigins(cfg Config) origins {
 	return o
 }
 
-// check returns why the page that sends r may not connect, or nil.
-func (o origins) check(r *http.Request) error {
+// check returns why the page that sends r may not connect, or nil. ours, which may be nil, knows more of them.
+func (o origins) check(r *http.Request, ours func(origin string) bool) error {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
 		if o.missing {
@@ -38,7 +39,7 @@ func (o origins) check(r *http.Request) error {
 	origin := strings.ToLower(values[0])
 	if len(values) == 1 {
 		same := sameOrigin(origin, r.Host)
-		if same && !rebound(r) || o.ours != nil && o.ours(origin) || o.lists(origin) {
+		if same && !rebound(r) || ours != nil && ours(origin) || o.lists(origin) {
 			return nil
 		}
 		if same {
@@ -51,7 +52,7 @@ func (o origins) check(r *http.Request) error {
 
 func (o origins) lists(origin string) bool {
 	for _, a := range o.allowed {
-		if matchOrigin(a, origin) {
+		if core.MatchOrigin(a, origin) {
 			return true
 		}
 	}
@@ -94,19 +95,4 @@ func withoutPort(host, scheme string) string {
 		return strings.TrimSuffix(host, ":443")
 	}
 	return host
-}
-
-// matchOrigin compares with one '*', which stands for one or more characters other than '/'.
-func matchOrigin(pattern, origin string) bool {
-	if pattern == "*" {
-		return true
-	}
-	before, after, wild := strings.Cut(pattern, "*")
-	if !wild {
-		return pattern == origin
-	}
-	if !strings.HasPrefix(origin, before) || !strings.HasSuffix(origin, after) || len(origin) <= len(before)+len(after) {
-		return false
-	}
-	return !strings.Contains(origin[len(before):len(origin)-len(after)], "/")
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/wyemq/wye/core"
@@ -28,7 +29,7 @@ func certificate(t testing.TB) (websocket.TLS, *tls.Config) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	files := websocket.TLS{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}
+	files := websocket.TLS{KeyPair: websocket.KeyPair{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}}
 	for file, block := range map[string]*pem.Block{
 		files.CertFile: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]},
 		files.KeyFile:  {Type: "PRIVATE KEY", Bytes: key},
@@ -94,5 +95,73 @@ func TestProxyProtocol(t *testing.T) {
 	_, _ = io.WriteString(nc, "no header at all, but some bytes\r\n")
 	if b, _ := io.ReadAll(nc); len(b) > 0 {
 		t.Errorf("got %q without a header", b)
+	}
+}
+
+// TestProxyHeader: the header that the proxy is said to write is believed, the other is not.
+func TestProxyHeader(t *testing.T) {
+	for name, want := range map[string]string{"x-forwarded-for": "192.0.2.1", "forwarded": "192.0.2.2"} {
+		cfg := websocket.DefaultConfig()
+		cfg.TrustedProxies, cfg.ProxyHeader = []string{"127.0.0.1"}, name
+		infos := make(chan *core.ConnInfo, 1)
+		s := serve(t, cfg, spy{infos})
+		connect(t, s.addr, "X-Forwarded-For", "6.6.6.6, 192.0.2.1", "Forwarded", `for=6.6.6.6, for="192.0.2.2"`)
+		if got := host((<-infos).Remote.String()); got != want {
+			t.Errorf("%s: Remote is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestHeaders: whatever a browser is answered, it is kept from making anything of it.
+func TestHeaders(t *testing.T) {
+	files, trust := certificate(t)
+	for _, secure := range []bool{false, true} {
+		cfg := websocket.DefaultConfig()
+		if secure {
+			cfg.URI, cfg.TLS = "wss://127.0.0.1:0", files
+		}
+		cfg.Limits.MaxConnections = 1
+		s := serve(t, cfg, echo{})
+		dial := func() net.Conn {
+			nc := dialTCP(t, s.addr)
+			if secure {
+				nc = tls.Client(nc, trust)
+			}
+			return nc
+		}
+		const up = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+		const key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		open := request(t, dial(), "/")
+		for text, status := range map[string]int{
+			"GET /?ticket=secret HTTP/1.1\r\nHost: h\r\n\r\n":         426,
+			"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n": 405,
+			up + "Content-Length: 1\r\n\r\nx":                         400,
+			up + key + "Sec-WebSocket-Protocol: wamp\r\n\r\n":         400,
+			up + key + "Origin: https://evil.example\r\n\r\n":         403,
+			up + key + "\r\n": 503,
+		} {
+			p := raw(t, dial(), text)
+			if p.resp.StatusCode != status {
+				t.Errorf("%q: %s, want %d", text, p.resp.Status, status)
+			}
+			want := map[string]string{
+				"Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+				"X-Content-Type-Options":  "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
+				"Cross-Origin-Resource-Policy": "same-origin", "Cache-Control": "no-store", "Content-Type": "text/plain; charset=utf-8",
+				"Strict-Transport-Security": "",
+			}
+			if secure {
+				want["Strict-Transport-Security"] = "max-age=31536000"
+			}
+			for name, value := range want {
+				if got := p.resp.Header.Get(name); got != value {
+					t.Errorf("%q (TLS: %t): %s is %q, want %q", text, secure, name, got, value)
+				}
+			}
+			if body := p.body(); strings.Contains(body, "secret") {
+				t.Errorf("%q: the answer is %q", text, body)
+			}
+		}
+		open.roundtrip("undisturbed")
 	}
 }

@@ -2,13 +2,13 @@ package websocket
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/transports/internal/wire"
@@ -16,15 +16,18 @@ import (
 
 // Transport is a WebSocket listener. Make it with New.
 type Transport struct {
-	name    string
-	cfg     Config
-	log     *slog.Logger
-	hub     wire.Hub
-	origins origins
-	proxies wire.Networks
+	*wire.Door
 
-	mu       sync.Mutex
-	listener net.Listener
+	log  *slog.Logger
+	hub  wire.Hub
+	ours func(origin string) bool // may be nil
+	now  atomic.Pointer[settings]
+}
+
+// settings are what may change while connections are served.
+type settings struct {
+	cfg     Config
+	origins origins
 }
 
 var _ core.Transport = (*Transport)(nil)
@@ -38,68 +41,38 @@ func New(name string, cfg Config, log *slog.Logger) (*Transport, error) {
 }
 
 func newTransport(name string, cfg Config, log *slog.Logger) *Transport {
-	t := &Transport{name: name, cfg: cfg, log: log.With("listener", name), origins: newOrigins(cfg)}
-	t.proxies, _ = wire.ParseNetworks(cfg.TrustedProxies) // validated
+	t := &Transport{log: log.With("listener", name)}
+	t.now.Store(&settings{cfg, newOrigins(cfg)})
+	t.Door = wire.NewDoor(name, cfg.Listen, schemes(), t.log, "http/1.1")
 	t.hub.Limits, t.hub.Log, t.hub.PingEvery, t.hub.Ping = cfg.Limits, t.log, cfg.PingInterval, []byte{final | opPing, 0}
 	return t
 }
 
-// Name implements core.Transport.
-func (t *Transport) Name() string { return t.name }
-
 // Stats returns what the listener has counted. It may be called at any time.
 func (t *Transport) Stats() Stats { return t.hub.Stats() }
 
-// Addr returns the bound address, nil before Listen.
-func (t *Transport) Addr() net.Addr {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.listener == nil {
-		return nil
-	}
-	return t.listener.Addr()
-}
-
 // AllowOrigins lets pages connect whose origin ours says yes to, beside those of the configuration: those
 // that the same program serves on another port. Call it before Serve.
-func (t *Transport) AllowOrigins(ours func(origin string) bool) { t.origins.ours = ours }
+func (t *Transport) AllowOrigins(ours func(origin string) bool) { t.ours = ours }
 
-// Listen implements core.Transport.
-func (t *Transport) Listen(ctx context.Context) (net.Addr, error) {
-	a, err := wire.ParseURI(t.cfg.URI, "ws", "wss")
+// Prepare makes the Transport reloadable: everything but the address may change, with the connections staying.
+func (t *Transport) Prepare(next Config) (core.Change, error) {
+	use, err := t.Door.Prepare(next.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listeners.%s.uri: %w", t.name, err)
+		return core.Change{}, err
 	}
-	var cfg *tls.Config
-	if a.Scheme == "wss" {
-		if cfg, err = t.cfg.TLS.Config(t.log, "http/1.1"); err != nil {
-			return nil, fmt.Errorf("listeners.%s.%w", t.name, err)
-		}
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", a.HostPort)
-	if err != nil {
-		return nil, fmt.Errorf("listeners.%s.uri: listen on %s: %w", t.name, t.cfg.URI, err)
-	}
-	addr := l.Addr()
-	if t.cfg.ProxyProtocol {
-		l = &wire.ProxyListener{Listener: l, Trusted: t.proxies, Timeout: t.cfg.Limits.LoginTimeout}
-	}
-	if cfg != nil {
-		l = &wire.TLSListener{Listener: l, Config: cfg}
-	}
-	t.mu.Lock()
-	t.listener = l
-	t.mu.Unlock()
-	return addr, nil
+	return core.Change{Apply: func() {
+		use()
+		t.now.Store(&settings{next, newOrigins(next)})
+		t.hub.Change(next.Limits, next.PingInterval)
+	}}, nil
 }
 
 // Serve implements core.Transport. It is called once.
 func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
-	t.mu.Lock()
-	l := t.listener
-	t.mu.Unlock()
-	if l == nil {
-		return errors.New("websocket: Serve before Listen")
+	l, err := t.Listener()
+	if err != nil {
+		return err
 	}
 	return t.ServeListener(ctx, l, h)
 }
@@ -109,31 +82,32 @@ func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
 func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t.hub.Start(ctx)
 	waiting := newWaiting(t)
+	limits := t.hub.Settings() // what they are later, waiting and the hub look after
 	srv := &http.Server{
 		Handler:           newUpgrade(t, h),
-		ReadHeaderTimeout: t.cfg.Limits.LoginTimeout,
-		IdleTimeout:       t.cfg.Limits.LoginTimeout,
-		WriteTimeout:      t.cfg.Limits.LoginTimeout + t.cfg.Limits.WriteTimeout,
+		ReadHeaderTimeout: limits.LoginTimeout,
+		IdleTimeout:       limits.LoginTimeout,
+		WriteTimeout:      limits.LoginTimeout + limits.WriteTimeout,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(t.log.Handler(), slog.LevelDebug),
 		ConnState:         waiting.state,
 		ConnContext:       waiting.context,
 	}
+	t.hub.Closing = func() { _ = srv.Close() } // plain HTTP; what is upgraded is no longer the server's
+	t.hub.Start(ctx)
 	served := make(chan error, 1)
 	var work sync.WaitGroup
+	work.Go(func() { t.Watch(ctx) })
 	work.Go(func() {
 		err := srv.Serve(l)
 		cancel()
 		served <- err
 	})
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // plain HTTP; what is upgraded is no longer the server's
-	defer stop()
 	t.hub.Run()
 	work.Wait()
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("listener %s: %w", t.name, err)
+		return fmt.Errorf("listener %s: %w", t.Name(), err)
 	}
 	return nil
 }
@@ -143,7 +117,8 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 // by the shutdown timeout.
 func Handler(ctx context.Context, cfg Config, h core.Handler, log *slog.Logger) (handler http.Handler, wait func(), err error) {
 	cfg.ProxyProtocol = false
-	if err := cfg.validate("websocket"); err != nil {
+	const key = "websocket"
+	if err := errors.Join(cfg.ValidateServed(key), cfg.validate(key)); err != nil {
 		return nil, nil, err
 	}
 	t := newTransport("http", cfg, log)

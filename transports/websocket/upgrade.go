@@ -20,41 +20,63 @@ import (
 
 // upgrade turns HTTP requests into connections, or says why not.
 type upgrade struct {
-	t     *Transport
-	h     core.Handler
-	known string
-	up    websocket.Upgrader
+	t  *Transport
+	h  core.Handler
+	up websocket.Upgrader
 }
 
 var _ http.Handler = (*upgrade)(nil)
 
-// gorillaBuffer is gorilla's own read buffer: frame heads and control frames. What is read ahead is in
-// wire.Reader.
-const gorillaBuffer = 256
+// gorillaBuffer is the least that gorilla takes over from whoever hijacks.
+const gorillaBuffer = 257
 
 func newUpgrade(t *Transport, h core.Handler) *upgrade {
-	return &upgrade{t: t, h: h, known: strings.Join(h.Subprotocols(), ", "), up: websocket.Upgrader{
-		ReadBufferSize:    gorillaBuffer,
-		WriteBufferSize:   gorillaBuffer,
-		WriteBufferPool:   &sync.Pool{},                             // never asked: gorilla writes no messages
-		CheckOrigin:       func(*http.Request) bool { return true }, // decided before
-		EnableCompression: t.cfg.Compression,
-		Error:             func(w http.ResponseWriter, _ *http.Request, status int, err error) { reply(w, status, err.Error()) },
+	return &upgrade{t: t, h: h, up: websocket.Upgrader{
+		WriteBufferSize: gorillaBuffer,
+		WriteBufferPool: &sync.Pool{},                             // never asked: gorilla writes no messages
+		CheckOrigin:     func(*http.Request) bool { return true }, // decided before
+		Error:           func(w http.ResponseWriter, _ *http.Request, status int, err error) { reply(w, status, err.Error()) },
 	}}
 }
 
+// known lists the subprotocols that are served.
+func (u *upgrade) known() string { return strings.Join(u.h.Subprotocols(), ", ") }
+
 func reply(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintln(w, text)
+}
+
+// secure sets the headers that keep a browser from doing anything with an answer but showing it.
+func (u *upgrade) secure(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY") // for browsers that know no frame-ancestors
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store") // the URL may hold a ticket
+	if hsts := u.t.now.Load().cfg.HSTS; r.TLS != nil && hsts > 0 {
+		h.Set("Strict-Transport-Security", fmt.Sprintf("max-age=%d", int64(hsts.Seconds())))
+	}
+}
+
+// client returns the address of whoever asks, as the proxies tell it that are trusted.
+func (u *upgrade) client(r *http.Request) net.Addr {
+	hops := wire.ForwardedFor(r.Header.Values("X-Forwarded-For"))
+	if u.t.now.Load().cfg.ProxyHeader == forwardedFor {
+		hops = wire.Forwarded(r.Header.Values("Forwarded"))
+	}
+	return u.t.Trusted().Client(peer(r.RemoteAddr), hops)
 }
 
 // ServeHTTP implements http.Handler. It returns as soon as the connection is upgraded, which lets the
 // HTTP server's goroutine and buffers go.
 func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handled(r)
-	remote := u.t.proxies.Client(peer(r.RemoteAddr), r.Header.Values("X-Forwarded-For"))
+	u.secure(w, r)
+	remote := u.client(r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		w.Header().Set("Connection", "close") // what follows may be a body, or HTTP/2
@@ -70,7 +92,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.refuse(w, r, remote, http.StatusBadRequest, core.ErrInvalid.ID(), err)
 		return
 	}
-	if err := u.t.origins.check(r); err != nil {
+	if err := u.t.now.Load().origins.check(r, u.t.ours); err != nil {
 		u.refuse(w, r, remote, http.StatusForbidden, "foreign_origin", err)
 		return
 	}
@@ -80,7 +102,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var ok bool
 		if chosen, ok = u.h.Select(offered); !ok {
 			u.refuse(w, r, remote, http.StatusBadRequest, "unknown_subprotocol",
-				fmt.Errorf("none of the subprotocols offered (%s) is known here; known are: %s", clip(strings.Join(offered, ", ")), u.known))
+				fmt.Errorf("none of the subprotocols offered (%s) is known here; known are: %s", clip(strings.Join(offered, ", ")), u.known()))
 			return
 		}
 	}
@@ -112,14 +134,16 @@ func handshake(r *http.Request) error {
 
 // accept hijacks the connection, for which there is a place in the hub.
 func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr, chosen, bearer string) {
-	c := &conn{h: u.h, most: u.t.cfg.Limits.MaxMessageSize}
+	c := &conn{h: u.h, most: u.t.hub.Settings().MaxMessageSize}
 	info := u.info(r, chosen)
 	info.Remote, info.Bearer = remote, bearer
 	head := http.Header{}
 	if chosen != "" {
 		head.Set("Sec-Websocket-Protocol", chosen)
 	}
-	ws, err := u.up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) net.Conn { return c.take(&u.t.hub, nc, info) }}, r, head)
+	up := u.up
+	up.EnableCompression = u.t.now.Load().cfg.Compression
+	ws, err := up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) (net.Conn, *bufio.Reader) { return c.take(&u.t.hub, nc, info) }}, r, head)
 	if err != nil {
 		u.t.hub.Release(remote)
 		u.t.hub.Refuse(core.ErrInvalid.ID())
@@ -168,7 +192,7 @@ func (u *upgrade) help(w http.ResponseWriter, r *http.Request) {
 	}
 	reply(w, http.StatusUpgradeRequired, fmt.Sprintf(
 		"This is the WebSocket endpoint of a message broker. Connect to %s://%s%s with one of these subprotocols: %s.",
-		scheme, r.Host, r.URL.EscapedPath(), u.known))
+		scheme, r.Host, r.URL.EscapedPath(), u.known()))
 }
 
 // bearerPrefix begins a subprotocol that is none but a token: the only thing beside the URL that scripts in a browser can
@@ -213,8 +237,8 @@ func forwarded(r *http.Request) bool {
 // info copies what is kept, because the strings of a request share one piece of memory.
 func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
 	info := &core.ConnInfo{
-		ID: wire.NewID(), Listener: u.t.name, Transport: "websocket",
-		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), TLS: r.TLS,
+		ID: wire.NewID(), Listener: u.t.Name(), Transport: "websocket",
+		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), Host: strings.Clone(r.Host), TLS: r.TLS,
 		Header: make(http.Header), Forwarded: forwarded(r), Ticket: strings.Clone(r.URL.Query().Get("ticket")),
 	}
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
@@ -246,7 +270,7 @@ func (a textAddr) String() string { return string(a) }
 // hijacker hands gorilla a net.Conn of ours in the place of the server's.
 type hijacker struct {
 	http.ResponseWriter
-	take func(net.Conn) net.Conn
+	take func(net.Conn) (net.Conn, *bufio.Reader)
 }
 
 // Hijack implements http.Hijacker.
@@ -255,5 +279,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("the HTTP server cannot hand over its connection: %w", err)
 	}
-	return h.take(nc), rw, nil
+	if rw.Reader.Buffered() == 0 { // else gorilla refuses
+		nc, rw.Reader = h.take(nc)
+	}
+	return nc, rw, nil
 }

@@ -19,8 +19,7 @@ import (
 // is to be told why not; but not any number. Those that end without a request that could be answered, which the HTTP
 // server says nothing about, it logs.
 type waiting struct {
-	t    *Transport
-	most int
+	t *Transport
 
 	mu    sync.Mutex
 	conns map[net.Conn]*attempt
@@ -38,8 +37,11 @@ type attempt struct {
 type attemptKey struct{}
 
 func newWaiting(t *Transport) *waiting {
-	return &waiting{t: t, most: handshakes(t.cfg.Limits.MaxConnections), conns: make(map[net.Conn]*attempt)}
+	return &waiting{t: t, conns: make(map[net.Conn]*attempt)}
 }
+
+// most is how many connections may be in the handshake now.
+func (w *waiting) most() int { return handshakes(w.t.hub.Settings().MaxConnections) }
 
 // handshakes returns how many connections may be in the handshake.
 func handshakes(most int) int {
@@ -73,7 +75,7 @@ func (w *waiting) state(nc net.Conn, s http.ConnState) {
 	a, full := w.conns[nc], false
 	switch s {
 	case http.StateNew:
-		full = len(w.conns) >= w.most
+		full = len(w.conns) >= w.most()
 		w.conns[nc] = &attempt{begun: time.Now(), told: full}
 	case http.StateActive:
 		a.bytes, a.told = true, false
@@ -86,7 +88,7 @@ func (w *waiting) state(nc net.Conn, s http.ConnState) {
 	switch {
 	case full:
 		w.t.hub.Reached("handshakes")
-		w.refuse(nc, slog.LevelInfo, fmt.Errorf("%d connections are in the handshake: %w", w.most, core.ErrLimit))
+		w.refuse(nc, slog.LevelInfo, fmt.Errorf("%d connections are in the handshake: %w", w.most(), core.ErrLimit))
 		_ = nc.Close()
 	case s == http.StateClosed && a != nil && !a.told:
 		w.ended(nc, a)
@@ -95,7 +97,7 @@ func (w *waiting) state(nc net.Conn, s http.ConnState) {
 
 // ended tells of a connection that is closed and has not come to the handler.
 func (w *waiting) ended(nc net.Conn, a *attempt) {
-	login := w.t.cfg.Limits.LoginTimeout
+	login := w.t.hub.Settings().LoginTimeout
 	switch {
 	case time.Since(a.begun) >= login:
 		w.refuse(nc, slog.LevelInfo, fmt.Errorf("no HTTP request within %s (login_timeout): %w", login, core.ErrLoginTimeout))

@@ -56,7 +56,7 @@ cost and result
   --pid n[,n]          processes of the broker on this machine: CPU and memory
   --metrics url        the same from its metrics for Prometheus, as in http://127.0.0.1:8161/metrics
   --json               one JSON object per result
-  --quiet              no progress on standard error
+  --progress, --quiet  progress on standard error, or none; without these: if that is a terminal
   --strict             fail when anything was lost, promised or not
 
 ` + peer.FlagUsage + `
@@ -98,6 +98,7 @@ type options struct {
 	metrics         string
 	json            bool
 	quiet           bool
+	progress        bool
 	strict          bool
 }
 
@@ -155,6 +156,7 @@ func (o *options) register(fs *flag.FlagSet) {
 	fs.StringVar(&o.metrics, "metrics", "", "")
 	fs.BoolVar(&o.json, "json", false, "")
 	fs.BoolVar(&o.quiet, "quiet", false, "")
+	fs.BoolVar(&o.progress, "progress", false, "")
 	fs.BoolVar(&o.strict, "strict", false, "")
 	fs.Func("source", "", func(s string) error {
 		o.sources = strings.Split(s, ",")

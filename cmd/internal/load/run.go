@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/wyemq/wye/cmd/internal/peer"
 )
 
@@ -33,6 +35,9 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "wye bench:", err)
 		fmt.Fprintln(stderr, "try: wye bench --help")
 		return exitUsage
+	}
+	if f, ok := stderr.(*os.File); !o.progress && (!ok || !term.IsTerminal(int(f.Fd()))) {
+		o.quiet = true // a log has no use for it
 	}
 	b := &bench{o: o, stdout: stdout, stderr: stderr, run: newRun()}
 	if err := b.scenario(ctx); err != nil {

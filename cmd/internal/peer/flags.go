@@ -38,7 +38,7 @@ const FlagUsage = `connection
   --connect-header a:b       more headers of CONNECT: STOMP headers, or user properties of MQTT 5
   --keep-alive 30s           heart-beat of STOMP, keep-alive of MQTT; 0, as in bench: none
   --timeout 10s              how long to wait for the broker to let us in and to answer
-  --ca-file, --cert-file, --key-file, --insecure   TLS: who to trust, who we are, trust anybody
+  --ca-file, --cert-file, --key-file, --insecure   TLS: who to trust, who we are, trust anybody; also --ca, --cert, --key
 `
 
 // Register adds them to fs.
@@ -55,9 +55,14 @@ func (f *Flags) Register(fs *flag.FlagSet) {
 	fs.StringVar(&f.passFile, "password-file", "", "")
 	fs.StringVar(&f.vhost, "vhost", "", "")
 	fs.StringVar(&f.subprotocol, "subprotocol", "", "")
-	fs.StringVar(&f.caFile, "ca-file", "", "")
-	fs.StringVar(&f.certFile, "cert-file", "", "")
-	fs.StringVar(&f.keyFile, "key-file", "", "")
+	for _, of := range []struct {
+		to    *string
+		names []string // the second and third are those of other programs
+	}{{&f.caFile, []string{"ca-file", "ca", "cafile"}}, {&f.certFile, []string{"cert-file", "cert"}}, {&f.keyFile, []string{"key-file", "key"}}} {
+		for _, name := range of.names {
+			fs.StringVar(of.to, name, "", "")
+		}
+	}
 	fs.BoolVar(&f.insecure, "insecure", false, "")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "")
 	fs.DurationVar(&f.KeepAlive, "keep-alive", f.KeepAlive, "")

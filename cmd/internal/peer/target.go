@@ -53,12 +53,12 @@ type scheme struct {
 
 var schemes = map[string]scheme{
 	"ws": {"", true, false, "80"}, "wss": {"", true, true, "443"},
-	"tcp": {"", false, false, ""}, "tls": {"", false, true, ""},
+	"tcp": {"", false, false, ""}, "tls": {"", false, true, ""}, "ssl": {"", false, true, ""},
 	"stomp": {STOMP, false, false, "61613"}, "stomps": {STOMP, false, true, "61614"},
 	"mqtt": {MQTT, false, false, "1883"}, "mqtts": {MQTT, false, true, "8883"},
 }
 
-// Parse reads the URL of a broker: ws, wss, tcp, tls, stomp, stomps, mqtt or mqtts, with user and password if
+// Parse reads the URL of a broker: ws, wss, tcp, tls (or ssl), stomp, stomps, mqtt or mqtts, with user and password if
 // there are. The protocol is that of the scheme, or spoken; MQTT5 may be spoken on the scheme of MQTT.
 func Parse(text string, spoken Protocol) (Target, error) {
 	u, err := url.Parse(text)

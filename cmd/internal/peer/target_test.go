@@ -23,6 +23,7 @@ func TestParseURL(t *testing.T) {
 		{"wss://u:p@h", peer.MQTT, peer.MQTT, "h:443", "wss", "/", "u", "p", ""},
 		{"ws://[::1]", peer.MQTT5, peer.MQTT5, "[::1]:80", "ws", "/", "", "", ""},
 		{"stomp://h", "", peer.STOMP, "h:61613", "tcp", "/", "", "", ""},
+		{"ssl://h:2", peer.MQTT, peer.MQTT, "h:2", "tls", "/", "", "", ""},
 		{"stomps://h:2", peer.STOMP, peer.STOMP, "h:2", "tls", "/", "", "", ""},
 		{"mqtt://h", "", peer.MQTT, "h:1883", "tcp", "/", "", "", ""},
 		{"mqtts://h", peer.MQTT5, peer.MQTT5, "h:8883", "tls", "/", "", "", ""},

@@ -10,7 +10,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -45,9 +44,11 @@ print
 session
   -i, --id name          client id
   -k, --keep             MQTT: the broker keeps the session for later, under the id
+  --no-reconnect         end when the connection is lost; without it sub connects again, and with --keep and -q 1
+                         nothing is lost meanwhile
 
 ` + peer.FlagUsage + `
-Exit code 0: all is well; 1: refused, disconnected, or less messages than asked for; 2: the arguments make no sense.
+Exit code 0: all is well; 1: refused, or less messages than asked for; 2: the arguments make no sense.
 `
 
 // sub is one run of the command.
@@ -61,8 +62,13 @@ type sub struct {
 	verbose      bool
 	noNewline    bool
 	keep         bool
+	once         bool
+	stderr       io.Writer
 
 	conn    *peer.Conn
+	leave   func() // takes leave of conn
+	in      bool   // has been let in once
+	up      bool   // and has been subscribed
 	out     *bufio.Writer
 	printed int
 	acks    map[string]bool // subscriptions whose messages are acknowledged one by one
@@ -74,7 +80,7 @@ const keepFor = 7 * 24 * time.Hour
 // Sub is `wye sub` with its arguments. It returns the exit code; when ctx is done that is 0 unless messages are
 // still to come.
 func Sub(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	s := &sub{out: bufio.NewWriter(stdout), acks: make(map[string]bool)}
+	s := &sub{out: bufio.NewWriter(stdout), stderr: stderr, acks: make(map[string]bool)}
 	if err := s.arguments(args); err != nil {
 		return fail("sub", subUsage, err, stdout, stderr)
 	}
@@ -103,6 +109,7 @@ func (s *sub) arguments(args []string) error {
 	flags(&s.verbose, "v", "verbose")
 	flags(&s.noNewline, "N", "no-newline")
 	flags(&s.keep, "k", "keep")
+	flags(&s.once, "no-reconnect")
 	if err := s.parse(fs, args); err != nil {
 		return err
 	}
@@ -119,24 +126,7 @@ func (s *sub) arguments(args []string) error {
 }
 
 func (s *sub) run(ctx context.Context) error {
-	expiry := time.Duration(0)
-	if s.keep {
-		expiry = keepFor
-	}
-	var err error
-	if s.conn, err = peer.Dial(ctx, s.target, s.login(!s.keep, expiry)); err != nil {
-		return err
-	}
-	beating, stop := context.WithCancel(ctx)
-	var beat sync.WaitGroup
-	beat.Go(func() { beatIf(beating, s.flags.KeepAlive, s.conn) })
-	defer beat.Wait()
-	defer stop()
-	err = s.subscribe()
-	if err == nil {
-		err = s.receive(ctx)
-	}
-	s.conn.Leave()
+	err := s.follow(ctx)
 	if err == nil && s.count > 0 && s.printed < s.count {
 		err = fmt.Errorf("%d of %d messages have come", s.printed, s.count)
 	}
@@ -157,13 +147,8 @@ func (s *sub) subscribe() error {
 	return nil
 }
 
-// receive prints until there is enough, or ctx is done or the time to wait is over, which is no error.
+// receive prints until there is enough or ctx is done, which is no error.
 func (s *sub) receive(ctx context.Context) error {
-	if s.wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.wait)
-		defer cancel()
-	}
 	// A read that waits is ended by its deadline, and the connection is then still good for a farewell.
 	defer context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })()
 	for ctx.Err() == nil && (s.count == 0 || s.printed < s.count) {

@@ -35,7 +35,7 @@ func ParsePolicy(name string) (Policy, bool) {
 	}
 }
 
-// Config bounds the droppable items.
+// Config bounds the droppable items, and has the buffers of all boxes that share it. It must not be copied.
 type Config[T any] struct {
 	Items  int
 	Bytes  int64
@@ -43,17 +43,52 @@ type Config[T any] struct {
 	// Size returns the bytes an item counts for; Key what Conflate keeps one of.
 	Size func(*T) int64
 	Key  func(*T) any
+
+	buffers sync.Pool
 }
 
-// Box is the outbox of one session. Its methods may be called concurrently. The zero value of an
-// idle box holds no memory beside itself.
+// Buffer holds items. It goes round: from a Config to a box, with Take to the writer, with Free back.
+type Buffer[T any] struct {
+	items []T
+	head  int // the first that is not gone
+}
+
+// Items returns the items. They belong to the caller of Take until Free.
+func (b *Buffer[T]) Items() []T {
+	if b == nil {
+		return nil
+	}
+	return b.items[b.head:]
+}
+
+// keep is how many items a buffer may have room for that goes round.
+const keep = 4096
+
+func (c *Config[T]) buffer() *Buffer[T] {
+	if b, ok := c.buffers.Get().(*Buffer[T]); ok {
+		return b
+	}
+	return &Buffer[T]{items: make([]T, 0, 16)}
+}
+
+// Free gives a buffer back; b may be nil.
+func (c *Config[T]) Free(b *Buffer[T]) {
+	if b == nil || cap(b.items) > keep {
+		return
+	}
+	clear(b.items)
+	b.items, b.head = b.items[:0], 0
+	c.buffers.Put(b)
+}
+
+// Box is the outbox of one session. Its methods may be called concurrently. The zero value is ready; an empty box holds no
+// memory beside itself.
 type Box[T any] struct {
 	mu    sync.Mutex
-	drop  []T // droppable items from head on
-	head  int
+	drop  *Buffer[T] // droppable items; nil: none
 	bytes int64
-	taken int64 // bytes of the droppable items that were taken last, and are perhaps still being written
-	sure  []T // items that are never dropped
+	taken int64      // bytes of the droppable items that were taken last, and are perhaps still being written
+	sure  *Buffer[T] // items that are never dropped; nil: none
 }
 
 // Push appends a droppable item. It returns how many items were dropped to make room (or the item
@@ -80,6 +115,10 @@ func (b *Box[T]) PushTogether(c *Config[T], items []T) (dropped int, ok bool) {
 }
 
 func (b *Box[T]) push(c *Config[T], item T, size int64) (dropped int, ok bool) {
+	if b.drop == nil {
+		b.drop = c.buffer()
+	}
+	d := b.drop
 	if b.full(c, size) {
 		switch c.Policy {
 		case Disconnect:
@@ -90,104 +129,111 @@ func (b *Box[T]) push(c *Config[T], item T, size int64) (dropped int, ok bool) {
 			dropped = b.conflate(c)
 		case DropOldest:
 		}
-		for b.head < len(b.drop) && b.full(c, size) {
+		for d.head < len(d.items) && b.full(c, size) {
 			b.removeHead(c)
 			dropped++
 		}
 	}
-	if b.head > 1024 && b.head*2 > len(b.drop) {
-		b.compact()
+	if d.head > 1024 && d.head*2 > len(d.items) {
+		d.compact()
 	}
-	b.drop = append(b.drop, item)
+	d.items = append(d.items, item)
 	b.bytes += size
 	return dropped, true
 }
 
 // full reports whether size more bytes do not fit. One item always fits, however large.
 func (b *Box[T]) full(c *Config[T], size int64) bool {
-	n := len(b.drop) - b.head
+	n := len(b.drop.items) - b.drop.head
 	return n >= c.Items || n > 0 && b.bytes+size > c.Bytes
 }
 
 func (b *Box[T]) removeHead(c *Config[T]) {
 	var zero T
-	b.bytes -= c.Size(&b.drop[b.head])
-	b.drop[b.head] = zero
-	b.head++
+	d := b.drop
+	b.bytes -= c.Size(&d.items[d.head])
+	d.items[d.head] = zero
+	d.head++
 }
 
-func (b *Box[T]) compact() {
-	n := copy(b.drop, b.drop[b.head:])
-	clear(b.drop[n:])
-	b.drop, b.head = b.drop[:n], 0
+func (b *Buffer[T]) compact() {
+	n := copy(b.items, b.items[b.head:])
+	clear(b.items[n:])
+	b.items, b.head = b.items[:n], 0
 }
 
 // conflate keeps the newest item of each key, in order, and returns how many it dropped.
 func (b *Box[T]) conflate(c *Config[T]) int {
-	b.compact()
-	last := make(map[any]int, len(b.drop))
-	for i := range b.drop {
-		last[c.Key(&b.drop[i])] = i
+	b.drop.compact()
+	items := b.drop.items
+	last := make(map[any]int, len(items))
+	for i := range items {
+		last[c.Key(&items[i])] = i
 	}
+	i := -1
+	return b.remove(c, func(item *T) bool { i++; return last[c.Key(item)] != i })
+}
+
+// remove drops the droppable items for which gone is true, and returns how many.
+func (b *Box[T]) remove(c *Config[T], gone func(*T) bool) int {
+	b.drop.compact()
+	items := b.drop.items
 	kept := 0
-	for i := range b.drop {
-		if last[c.Key(&b.drop[i])] != i {
-			b.bytes -= c.Size(&b.drop[i])
+	for i := range items {
+		if gone(&items[i]) {
+			b.bytes -= c.Size(&items[i])
 			continue
 		}
-		b.drop[kept] = b.drop[i]
+		items[kept] = items[i]
 		kept++
 	}
-	dropped := len(b.drop) - kept
-	clear(b.drop[kept:])
-	b.drop = b.drop[:kept]
-	return dropped
+	clear(items[kept:])
+	b.drop.items = items[:kept]
+	return len(items) - kept
 }
 
 // PushSure appends items that are never dropped: their sender holds credit for them.
-func (b *Box[T]) PushSure(items ...T) {
+func (b *Box[T]) PushSure(c *Config[T], items ...T) {
 	b.mu.Lock()
-	b.sure = append(b.sure, items...)
+	if b.sure == nil {
+		b.sure = c.buffer()
+	}
+	b.sure.items = append(b.sure.items, items...)
 	b.mu.Unlock()
 }
 
-// Take moves everything that waits to the end of buf and returns it; items that cannot be dropped
-// come first.
-func (b *Box[T]) Take(buf []T) []T {
+// Take takes everything that waits; items that cannot be dropped come first. The caller gives the buffer to Free when it has
+// done with it. It is nil when nothing waits.
+func (b *Box[T]) Take(c *Config[T]) *Buffer[T] {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	buf = append(buf, b.sure...)
-	buf = append(buf, b.drop[b.head:]...)
-	clear(b.sure)
-	clear(b.drop)
-	b.sure, b.drop, b.head, b.bytes, b.taken = b.sure[:0], b.drop[:0], 0, 0, b.bytes
-	return buf
+	drop, sure := b.drop, b.sure
+	b.drop, b.sure, b.bytes, b.taken = nil, nil, 0, b.bytes
+	b.mu.Unlock()
+	if sure == nil {
+		return drop
+	}
+	sure.items = append(sure.items, drop.Items()...)
+	c.Free(drop)
+	return sure
 }
 
 // Remove drops every waiting item for which gone is true, those included that are never dropped otherwise.
 func (b *Box[T]) Remove(c *Config[T], gone func(*T) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.compact()
-	kept := 0
-	for i := range b.drop {
-		if gone(&b.drop[i]) {
-			b.bytes -= c.Size(&b.drop[i])
-			continue
-		}
-		b.drop[kept] = b.drop[i]
-		kept++
+	if b.drop != nil {
+		b.remove(c, gone)
 	}
-	clear(b.drop[kept:])
-	b.drop = b.drop[:kept]
-	b.sure = slices.DeleteFunc(b.sure, func(item T) bool { return gone(&item) })
+	if b.sure != nil {
+		b.sure.items = slices.DeleteFunc(b.sure.items, func(item T) bool { return gone(&item) })
+	}
 }
 
 // Len returns how many items wait.
 func (b *Box[T]) Len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.drop) - b.head + len(b.sure)
+	return len(b.drop.Items()) + len(b.sure.Items())
 }
 
 // Bytes returns what the droppable items count for, those included that were taken last.
@@ -195,20 +241,4 @@ func (b *Box[T]) Bytes() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.bytes + b.taken
-}
-
-// keep is how many items an idle box has room for: a session that gets a message now and then should
-// not allocate for each.
-const keep = 4
-
-// Shrink gives the memory of an empty box back, but for a few items.
-func (b *Box[T]) Shrink() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.drop) == b.head && cap(b.drop) > keep {
-		b.drop, b.head = nil, 0
-	}
-	if len(b.sure) == 0 && cap(b.sure) > keep {
-		b.sure = nil
-	}
 }

@@ -26,6 +26,7 @@ type clock struct {
 
 	// The sweep of what is in the log and not read: new records once, all when one of them expires.
 	unseen   bool // there may be new ones
+	anew     bool // all are to be looked at again
 	sweepAt  int64
 	sweeping bool
 	from     engine.Seq // where it goes on
@@ -81,8 +82,8 @@ func (q *Queue) schedule() {
 	if len(q.waiting) > 0 {
 		next = sooner(next, q.waiting[0].until)
 	}
-	if q.cfg.ExpiresIdle > 0 && q.consumers == 0 && len(q.browsers) == 0 && !q.told {
-		next = sooner(next, c.used.Add(q.cfg.ExpiresIdle).UnixNano())
+	if q.cfg.Load().ExpiresIdle > 0 && q.consumers == 0 && len(q.browsers) == 0 && !q.told {
+		next = sooner(next, c.used.Add(q.cfg.Load().ExpiresIdle).UnixNano())
 	}
 	switch {
 	case next == 0:
@@ -107,8 +108,8 @@ func (q *Queue) tick() {
 		return
 	}
 	q.clock.timer, q.clock.set = nil, 0
-	idle := q.cfg.ExpiresIdle > 0 && q.consumers == 0 && len(q.browsers) == 0 &&
-		time.Since(q.clock.used) >= q.cfg.ExpiresIdle && q.tell()
+	idle := q.cfg.Load().ExpiresIdle > 0 && q.consumers == 0 && len(q.browsers) == 0 &&
+		time.Since(q.clock.used) >= q.cfg.Load().ExpiresIdle && q.tell()
 	q.start()
 	q.mu.Unlock()
 	if idle {
@@ -175,8 +176,8 @@ func (c *clock) sweepDue(now int64) bool {
 		return c.sweeping
 	}
 	c.sweepAt, c.sweeping = 0, true
-	if c.first != 0 && c.first <= now {
-		c.from, c.first = 0, 0
+	if c.anew || c.first != 0 && c.first <= now {
+		c.from, c.first, c.anew = 0, 0, false
 	}
 	return true
 }
@@ -219,7 +220,7 @@ func (q *Queue) sweep(now int64) {
 	}
 	if shown < sweepChunk || err != nil {
 		c.sweeping = false
-		if c.first != 0 {
+		if c.first != 0 && !c.anew {
 			c.sweepAt = max(c.first, now+sweepAfter)
 		}
 	}

@@ -136,7 +136,7 @@ func (c *Consumer) Detach() {
 	idle := false
 	if !c.gone {
 		c.gone = true
-		idle = q.remove(c) && q.cfg.AutoDelete && q.tell()
+		idle = q.remove(c) && q.cfg.Load().AutoDelete && q.tell()
 		back := c.yield()
 		q.restore(back)
 		wake = c.o.Window.free(len(back))

@@ -37,12 +37,12 @@ func (q *Queue) init(it *item, r engine.Record) {
 // expiry returns when a record expires by itself or by the queue's TTL, in Unix nanoseconds; 0: never.
 func (q *Queue) expiry(m *engine.Message) int64 {
 	at := m.Expires
-	if q.cfg.TTL > 0 {
+	if q.cfg.Load().TTL > 0 {
 		stored := m.Stored
 		if stored.IsZero() {
 			stored = time.Now()
 		}
-		if ttl := stored.Add(q.cfg.TTL); at.IsZero() || ttl.Before(at) {
+		if ttl := stored.Add(q.cfg.Load().TTL); at.IsZero() || ttl.Before(at) {
 			at = ttl
 		}
 	}

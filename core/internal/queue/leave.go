@@ -20,11 +20,11 @@ func (q *Queue) condemn(it *item, reason string) {
 
 // over reports whether drop_head or dead_letter have to make room.
 func (q *Queue) over() bool {
-	if q.cfg.Overflow == OverflowReject {
+	if q.cfg.Load().Overflow == OverflowReject {
 		return false
 	}
-	return q.cfg.MaxLength > 0 && q.depth-len(q.leaving) > q.cfg.MaxLength ||
-		q.cfg.MaxBytes > 0 && q.bytes-q.leavingBytes > q.cfg.MaxBytes
+	return q.cfg.Load().MaxLength > 0 && q.depth-len(q.leaving) > q.cfg.Load().MaxLength ||
+		q.cfg.Load().MaxBytes > 0 && q.bytes-q.leavingBytes > q.cfg.Load().MaxBytes
 }
 
 // trim makes room: the first of the least urgent leave. It reports whether more has to be read for that.
@@ -48,9 +48,9 @@ func (q *Queue) keeps(reason string) bool {
 	case q.hooks.Dead == nil:
 		return false
 	case reason == reasonExpired:
-		return q.cfg.ExpiredToDLQ
+		return q.cfg.Load().ExpiredToDLQ
 	default:
-		return q.cfg.Overflow == OverflowDeadLetter
+		return q.cfg.Load().Overflow == OverflowDeadLetter
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wyemq/wye/core/engine"
@@ -78,7 +79,7 @@ type Stats struct {
 type Queue struct {
 	id    engine.LogID
 	eng   engine.Engine
-	cfg   Config
+	cfg   atomic.Pointer[Config]
 	hooks Hooks
 	log   engine.Log
 	lost  <-chan struct{}
@@ -119,16 +120,9 @@ type Queue struct {
 
 // Open claims the log id and dispatches it.
 func Open(ctx context.Context, eng engine.Engine, id engine.LogID, cfg Config, h Hooks) (*Queue, error) {
-	if cfg.MaxDeliveries == 0 {
-		cfg.MaxDeliveries = 10
-	}
-	if cfg.MaxBackoff == 0 {
-		cfg.MaxBackoff = time.Minute
-	}
-	if cfg.Overflow == "" {
-		cfg.Overflow = OverflowReject
-	}
-	q := &Queue{id: id, eng: eng, cfg: cfg, hooks: h, more: true, mixed: cfg.Priorities}
+	q := &Queue{id: id, eng: eng, hooks: h, more: true, mixed: cfg.Priorities}
+	cfg = cfg.complete()
+	q.cfg.Store(&cfg)
 	q.mu.Lock() // the engine may call ready before Open has returned
 	defer q.mu.Unlock()
 	log, err := eng.Open(ctx, id, engine.LogOptions{Lanes: true, Ready: q.wake})
@@ -143,6 +137,20 @@ func Open(ctx context.Context, eng engine.Engine, id engine.LogID, cfg Config, h
 	return q, nil
 }
 
+// complete puts defaults in the place of zero values.
+func (c Config) complete() Config {
+	if c.MaxDeliveries == 0 {
+		c.MaxDeliveries = 10
+	}
+	if c.MaxBackoff == 0 {
+		c.MaxBackoff = time.Minute
+	}
+	if c.Overflow == "" {
+		c.Overflow = OverflowReject
+	}
+	return c
+}
+
 // ID returns the id of the log.
 func (q *Queue) ID() engine.LogID { return q.id }
 
@@ -154,18 +162,18 @@ func (q *Queue) Reserve(bytes int, priority uint8) error {
 	if q.closed {
 		return ErrClosed
 	}
-	if q.cfg.Overflow == OverflowReject {
+	if q.cfg.Load().Overflow == OverflowReject {
 		switch {
-		case q.cfg.MaxLength > 0 && q.depth >= q.cfg.MaxLength:
-			return fmt.Errorf("%d messages are waiting, %d are permitted: %w", q.depth, q.cfg.MaxLength, engine.ErrFull)
-		case q.cfg.MaxBytes > 0 && q.bytes+int64(bytes) > q.cfg.MaxBytes:
-			return fmt.Errorf("%d bytes are waiting, %d are permitted: %w", q.bytes, q.cfg.MaxBytes, engine.ErrFull)
+		case q.cfg.Load().MaxLength > 0 && q.depth >= q.cfg.Load().MaxLength:
+			return fmt.Errorf("%d messages are waiting, %d are permitted: %w", q.depth, q.cfg.Load().MaxLength, engine.ErrFull)
+		case q.cfg.Load().MaxBytes > 0 && q.bytes+int64(bytes) > q.cfg.Load().MaxBytes:
+			return fmt.Errorf("%d bytes are waiting, %d are permitted: %w", q.bytes, q.cfg.Load().MaxBytes, engine.ErrFull)
 		}
 	}
 	q.depth++
 	q.bytes += int64(bytes)
 	q.mixed = q.mixed || priority != engine.DefaultPriority
-	if q.cfg.ExpiresIdle > 0 {
+	if q.cfg.Load().ExpiresIdle > 0 {
 		q.clock.used = time.Now()
 	}
 	return nil

@@ -109,7 +109,7 @@ func (x *Settling) step(kind engine.OpKind, items []*item) {
 
 // part tells items that have another attempt left from those that have none.
 func (x *Settling) part() {
-	limit := x.c.q.cfg.MaxDeliveries
+	limit := x.c.q.cfg.Load().MaxDeliveries
 	if limit < 0 {
 		x.back = x.items
 		return
@@ -214,11 +214,11 @@ func (x *Settling) finish() {
 
 // backoff returns how long to wait after so many failed attempts.
 func (q *Queue) backoff(failed int) time.Duration {
-	wait := q.cfg.Backoff
-	for i := 1; i < failed && wait < q.cfg.MaxBackoff; i++ {
+	wait := q.cfg.Load().Backoff
+	for i := 1; i < failed && wait < q.cfg.Load().MaxBackoff; i++ {
 		wait *= 2
 	}
-	return min(wait, q.cfg.MaxBackoff)
+	return min(wait, q.cfg.Load().MaxBackoff)
 }
 
 // left counts an item out that is settled.

@@ -10,6 +10,8 @@ type Result[T comparable] struct {
 	Direct []T
 	// Groups has the groups, in no particular order.
 	Groups []Group[T]
+	// Generation is that of the tree.
+	Generation uint64
 
 	members []T // of all groups
 
@@ -46,6 +48,7 @@ func (t *Tree[T]) Match(dest string, r *Result[T]) {
 	r.truncate()
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	r.Generation = t.generation.Load()
 	rest, isTopic := strings.CutPrefix(dest, topicPrefix)
 	if !isTopic {
 		if l := t.names[dest]; l != nil {

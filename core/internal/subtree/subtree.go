@@ -3,6 +3,7 @@ package subtree
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 const topicPrefix = "topic/"
@@ -15,10 +16,19 @@ type Tree[T comparable] struct {
 	topics node[T]
 	names  map[string]*leaf[T] // what is no topic
 	size   int
+	// generation counts changes, from 1.
+	generation atomic.Uint64
 }
 
 // New returns an empty tree.
-func New[T comparable]() *Tree[T] { return &Tree[T]{} }
+func New[T comparable]() *Tree[T] {
+	t := &Tree[T]{}
+	t.generation.Store(1)
+	return t
+}
+
+// Generation is another number after each change. What Match found is as good as new while it is that of the Result.
+func (t *Tree[T]) Generation() uint64 { return t.generation.Load() }
 
 // Add puts v under filter, so that Match has it in Direct. It returns false, and changes nothing, when
 // v is already there.
@@ -29,6 +39,7 @@ func (t *Tree[T]) Add(filter string, v T) bool {
 		return false
 	}
 	t.size++
+	t.generation.Add(1)
 	return true
 }
 
@@ -42,6 +53,7 @@ func (t *Tree[T]) AddMember(filter, group string, v T) bool {
 		return false
 	}
 	t.size++
+	t.generation.Add(1)
 	return true
 }
 
@@ -104,6 +116,7 @@ func (t *Tree[T]) remove(filter string, from func(*leaf[T]) bool) bool {
 		}
 	}
 	t.size--
+	t.generation.Add(1)
 	return true
 }
 

@@ -25,11 +25,10 @@ const (
 	goodFor     = 24 * time.Hour // who has got in is known for so long
 )
 
-// Guard counts. All methods may be called concurrently; those of a nil Guard do nothing.
+// Guard counts. All methods may be called concurrently. Without First in its Config it does nothing.
 type Guard struct {
-	cfg Config
-
 	mu        sync.Mutex
+	cfg       Config
 	addresses table[netip.Prefix]
 	users     table[string]
 	good      table[pair]
@@ -42,11 +41,15 @@ type pair struct {
 	from netip.Prefix
 }
 
-// New returns a guard. Without First there is none.
+// Configure changes how slow guessing is made from now on. What was counted stays.
+func (g *Guard) Configure(cfg Config) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cfg = cfg
+}
+
+// New returns a guard.
 func New(cfg Config) *Guard {
-	if cfg.First <= 0 {
-		return nil
-	}
 	return &Guard{
 		cfg: cfg, addresses: table[netip.Prefix]{most: mostEntries},
 		users: table[string]{most: mostEntries}, good: table[pair]{most: mostEntries},
@@ -77,10 +80,12 @@ func network(a netip.Addr) netip.Prefix {
 // Wait is called before the credentials of a try are looked at. It returns when they may be, or a TooManyError, or the
 // error of ctx. user and from may be unknown. waited says that the try was held.
 func (g *Guard) Wait(ctx context.Context, from netip.Addr, user string) (waited bool, err error) {
-	if g == nil {
+	g.mu.Lock()
+	off, end := g.cfg.First <= 0, time.Now().Add(g.cfg.Hold)
+	g.mu.Unlock()
+	if off {
 		return false, nil
 	}
-	end := time.Now().Add(g.cfg.Hold)
 	for {
 		wait, turn := g.delay(network(from), user, time.Now(), end)
 		if turn {
@@ -158,12 +163,12 @@ func (g *Guard) after(fails int) time.Duration {
 
 // Failed notes that the credentials of a try were wrong.
 func (g *Guard) Failed(from netip.Addr, user string) {
-	if g == nil {
-		return
-	}
 	now, where := time.Now(), network(from)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.cfg.First <= 0 {
+		return
+	}
 	if where.IsValid() {
 		g.fail(g.addresses.note(where, now, g.cfg.Forget), now)
 	}
@@ -181,10 +186,10 @@ func (g *Guard) fail(e *entry, now time.Time) {
 // Passed notes that they were right. What others have done wrong at the same address, or for the same user, still counts:
 // else an account of one's own would make guessing free.
 func (g *Guard) Passed(from netip.Addr, user string) {
-	if g == nil || user == "" {
-		return
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.cfg.First <= 0 || user == "" {
+		return
+	}
 	g.good.note(pair{user, network(from)}, time.Now(), goodFor)
 }

@@ -57,6 +57,8 @@ type Frame struct {
 	Command string
 	Header  []Field
 	Body    []byte
+	// Again says that Command and Header are those of the frame that the Parser returned before.
+	Again bool
 }
 
 // Get returns the first value of the header called name, and whether there is one. Repeated

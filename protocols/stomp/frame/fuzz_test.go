@@ -11,7 +11,7 @@ import (
 // difference, and that what was decoded is the same after encode and decode.
 func FuzzReader(f *testing.F) {
 	for _, s := range []string{
-		sendFrame, "\n", "\r\n", "CONNECT\naccept-version:1.0,1.1,1.2\nhost:/\n\n\x00",
+		sendFrame, sendFrame + sendFrame, "SEND\na:b\n\nx\x00SEND\na:b\n\ny\x00\nSEND\na:b\nc:d\n\ny\x00", "\n", "\r\n", "CONNECT\naccept-version:1.0,1.1,1.2\nhost:/\n\n\x00",
 		"SEND\ncontent-length:3\n\n\x00\x00\x00\x00", "SEND\n" + `a\cb:\n\\\r` + "\n\n\x00", "SEND\r\na:b\r\n\r\n\x00\r\n",
 		"SEND\n a : b \n\nx\x00ACK\nid:1\n\n\x00", "SEND\na:b\r\n\n\x00", "SEND\na\n\n\x00", "\x10\x0c\x00\x04MQTT", "GET / HTTP/1.1\r\n\r\n",
 	} {

@@ -30,17 +30,21 @@ func (p *Parser) parseHead(block []byte) error {
 		p.fields = nil
 	}
 	clear(p.fields) // hold no strings of frames that are gone
-	p.fields = p.fields[:0]
+	p.fields, p.last = p.fields[:0], ""
 	v := p.version
 	if p.frame.Command == Connect || p.frame.Command == Connected || p.frame.Command == Stomp {
 		v = Raw
 	}
-	if err := p.parseLines(string(block[end+1:]), v, crlf || v != V11); err != nil {
+	text := string(block)
+	if err := p.parseLines(text[end+1:], v, crlf || v != V11); err != nil {
 		return err
 	}
 	p.frame.Header = p.fields
 	if v == V10 || v == Raw && !has(p.fields, "accept-version") {
 		trim(p.fields)
+	}
+	if p.frame.Command == Send && len(text) <= keepHead && len(p.fields) <= keepFields {
+		p.last = text
 	}
 	return p.measure()
 }

@@ -26,6 +26,8 @@ const (
 	maxCommand = 32
 	// firstBody is what is allocated at most for a body that was announced and has not arrived.
 	firstBody = 16 << 10
+	// keepHead is the longest head that the next one is compared with.
+	keepHead = 1 << 10
 	// keepFields is the longest header list whose memory is kept for the next frame.
 	keepFields = 32
 )
@@ -41,6 +43,7 @@ type Parser struct {
 	need    int // octets of the body; -1: until NUL
 	frame   Frame
 	fields  []Field
+	last    string // the head that frame and need have, of a SEND: who publishes seldom changes it; empty: another one's
 	err     error
 }
 
@@ -56,10 +59,18 @@ const (
 func NewParser(l Limits) *Parser { return &Parser{limits: l} }
 
 // SetVersion says which version was agreed; it holds from the next frame on.
-func (p *Parser) SetVersion(v Version) { p.version = v }
+func (p *Parser) SetVersion(v Version) { p.version, p.last = v, "" }
 
 // SetLimits changes the limits from the next frame on.
-func (p *Parser) SetLimits(l Limits) { p.limits = l }
+func (p *Parser) SetLimits(l Limits) { p.limits, p.last = l, "" }
+
+// Forget drops what is kept to make the next frame cheaper, unless one has begun. The frame returned last is no longer
+// valid.
+func (p *Parser) Forget() {
+	if p.state == between {
+		p.fields, p.last, p.frame = nil, "", Frame{}
+	}
+}
 
 // Partial reports whether a frame has begun and is not complete.
 func (p *Parser) Partial() bool { return p.state != between }
@@ -69,8 +80,8 @@ func (p *Parser) Held() int { return len(p.head) + cap(p.body) }
 
 // Next takes octets of data until a frame is complete and returns it with the rest of data. It
 // returns nil when all of data was taken and more is needed; a line end between frames, a
-// heart-beat among them, is just taken. data is not kept. The frame is valid until the next call;
-// its strings and its Body are the caller's for ever.
+// heart-beat among them, is just taken. data is not kept. The frame is valid until the next call
+// and nobody writes to its Header; its strings and its Body are the caller's for ever.
 //
 // Errors are final and wrap [core.ErrInvalid], [core.ErrNotUTF8] or [core.ErrTooBig].
 func (p *Parser) Next(data []byte) (f *Frame, rest []byte, err error) {
@@ -84,19 +95,17 @@ func (p *Parser) Next(data []byte) (f *Frame, rest []byte, err error) {
 		p.state = inHead
 	}
 	if p.state == inHead {
-		block, rest, err := p.takeHead(data)
-		if err == nil && block == nil {
-			return nil, nil, nil
-		}
-		if err == nil {
-			err = p.parseHead(block)
-		}
-		p.head = nil
-		if err != nil {
+		known := p.again(data)
+		if known > 0 {
+			data = data[known:]
+		} else if data, err = p.nextHead(data); err != nil {
 			p.err = err
 			return nil, nil, err
+		} else if data == nil {
+			return nil, nil, nil
 		}
-		p.state, data = inBody, rest
+		p.frame.Again = known > 0
+		p.state = inBody
 	}
 	done, rest, err := p.takeBody(data)
 	if err != nil {
@@ -108,6 +117,28 @@ func (p *Parser) Next(data []byte) (f *Frame, rest []byte, err error) {
 	}
 	p.state, p.frame.Body, p.body = between, p.body, nil
 	return &p.frame, rest, nil
+}
+
+// again returns the length of the head that data begins with, its empty line included, if it is the last one once more.
+func (p *Parser) again(data []byte) int {
+	n := len(p.last)
+	if n == 0 || len(p.head) > 0 || len(data) <= n || data[n] != '\n' || string(data[:n]) != p.last {
+		return 0
+	}
+	return n + 1
+}
+
+// nextHead takes the head off data, and returns what follows; nil when the head is not complete.
+func (p *Parser) nextHead(data []byte) ([]byte, error) {
+	block, rest, err := p.takeHead(data)
+	if err == nil && block == nil {
+		return nil, nil
+	}
+	if err == nil {
+		err = p.parseHead(block)
+	}
+	p.head = nil
+	return rest, err
 }
 
 // skipEOL drops the line ends that may stand between frames.

@@ -59,32 +59,3 @@ func (n Networks) HasNet(a net.Addr) bool {
 	t, ok := a.(*net.TCPAddr)
 	return ok && n.Has(t.AddrPort().Addr())
 }
-
-// Client returns the client's address: of the hops that proxies named, in order of the header
-// X-Forwarded-For, the rightmost that is not trusted itself; peer if that is not a trusted proxy.
-func (n Networks) Client(peer net.Addr, forwarded []string) net.Addr {
-	if !n.HasNet(peer) {
-		return peer
-	}
-	client := peer
-	for _, hop := range slices.Backward(strings.Split(strings.Join(forwarded, ","), ",")) {
-		a, ok := parseHop(strings.TrimSpace(hop))
-		if !ok {
-			break // from here to the left anybody may have written anything
-		}
-		client = &net.TCPAddr{IP: a.AsSlice(), Zone: a.Zone()}
-		if !n.Has(a) {
-			break
-		}
-	}
-	return client
-}
-
-// parseHop reads an address, which some proxies write with a port.
-func parseHop(s string) (netip.Addr, bool) {
-	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return a.Unmap(), true
-	}
-	ap, err := netip.ParseAddrPort(s)
-	return ap.Addr().Unmap(), err == nil
-}

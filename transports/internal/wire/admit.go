@@ -34,7 +34,7 @@ const (
 // Reserve makes room for a connection from addr, which is nil when it is not known yet (see Readdress). The error is a
 // *LimitError or ErrShutdown. Serve or Release must follow.
 func (h *Hub) Reserve(addr net.Addr) error {
-	host, l := hostOf(addr), &h.Limits
+	host, l := hostOf(addr), h.bounds()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var err error
@@ -101,7 +101,7 @@ func (h *Hub) ReserveToRefuse() bool {
 
 // claim counts a connection of host, if one more is permitted. An unknown host is not counted.
 func (h *Hub) claim(host string) error {
-	l, now := &h.Limits, time.Now()
+	l, now := h.bounds(), time.Now()
 	if host == "" {
 		return nil
 	}

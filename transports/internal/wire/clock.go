@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -28,21 +29,32 @@ func (h *Hub) Start(ctx context.Context) {
 // Run is the clock. When the ctx of Start is done it ends every connection, with ErrShutdown, and
 // returns when all are served, or when the shutdown timeout has passed and the rest was cut off.
 func (h *Hub) Run() {
-	tick := time.NewTicker(h.interval())
+	interval := h.interval()
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	h.now.Store(time.Now().UnixNano())
 	defer h.now.Store(0)
+	var beds sync.WaitGroup
+	defer beds.Wait()
+	defer func() { h.bed.close() }()
 	done := h.ctx.Done()
 	var served, cut <-chan time.Time // served is closed, cut fires
 	for {
 		select {
 		case now := <-tick.C:
 			h.now.Store(now.UnixNano())
-			h.sweep(now)
+			h.sweep(now, &beds)
+			if i := h.interval(); i != interval {
+				interval = i
+				tick.Reset(i)
+			}
 		case <-done:
 			done = nil
+			if h.Closing != nil {
+				h.Closing()
+			}
 			served = h.stop()
-			timer := time.NewTimer(h.Limits.ShutdownTimeout)
+			timer := time.NewTimer(h.bounds().ShutdownTimeout)
 			defer timer.Stop()
 			cut = timer.C
 		case <-served:
@@ -51,7 +63,7 @@ func (h *Hub) Run() {
 			if !h.cut() {
 				return
 			}
-			cut = time.After(h.Limits.Linger) // for handlers to notice
+			cut = time.After(h.bounds().Linger) // for handlers to notice
 		}
 	}
 }
@@ -59,7 +71,7 @@ func (h *Hub) Run() {
 // interval is a fraction of the shortest time that is watched.
 func (h *Hub) interval() time.Duration {
 	shortest := 4 * time.Second
-	for _, d := range []time.Duration{h.Limits.LoginTimeout, h.Limits.IdleTimeout, h.Limits.Linger, h.PingEvery} {
+	for _, d := range []time.Duration{h.bounds().LoginTimeout, h.bounds().IdleTimeout, h.bounds().Linger, h.pingEvery()} {
 		if d > 0 {
 			shortest = min(shortest, d)
 		}
@@ -68,7 +80,7 @@ func (h *Hub) interval() time.Duration {
 }
 
 // sweep looks after each connection. The list is a copy, because nothing is called with mu held.
-func (h *Hub) sweep(now time.Time) {
+func (h *Hub) sweep(now time.Time, beds *sync.WaitGroup) {
 	h.mu.Lock()
 	h.list = h.list[:0]
 	for c := range h.conns {
@@ -80,7 +92,12 @@ func (h *Hub) sweep(now time.Time) {
 		h.list[i] = nil
 		if c.check(now) {
 			h.late(c)
-		} else if h.PingEvery > 0 && time.Duration(now.UnixNano()-c.beaten) >= h.PingEvery {
+			continue
+		}
+		if h.tired(c, now) && (h.bed != nil || h.makeBed(beds)) {
+			c.nudge()
+		}
+		if h.pingEvery() > 0 && time.Duration(now.UnixNano()-c.beaten) >= h.pingEvery() {
 			c.beaten = now.UnixNano()
 			h.beat(c)
 		}
@@ -118,7 +135,7 @@ func (h *Hub) late(c *Conn) {
 	if !open {
 		return
 	}
-	c.until.Store(time.Now().Add(h.Limits.Linger).UnixNano())
+	c.until.Store(time.Now().Add(h.bounds().Linger).UnixNano())
 	if c.late { // nor did that help
 		c.cut(net.ErrClosed)
 		c.drop()
@@ -141,7 +158,7 @@ func (h *Hub) stop() <-chan time.Time {
 	list := slices.Collect(maps.Keys(h.conns))
 	h.mu.Unlock()
 	for _, c := range list {
-		c.close(core.ErrShutdown, h.Limits.ShutdownTimeout)
+		c.close(core.ErrShutdown, h.bounds().ShutdownTimeout)
 	}
 	served := make(chan time.Time)
 	go func() { // outlives Run only if a handler never returns, which is then logged

@@ -23,6 +23,7 @@ type Conn struct {
 	hub  *Hub
 	nc   net.Conn
 	info *core.ConnInfo
+	rest rest
 	from net.Addr // under which Reserve has counted it
 
 	started  int64         // unix nanoseconds, by the clock of the hub
@@ -47,7 +48,7 @@ func (c *Conn) Attach(h *Hub, nc net.Conn, info *core.ConnInfo) {
 	if info.Refused != nil { // counted among those only
 		c.from = nil
 	}
-	c.attach(nc, h.Limits.WriteTimeout, c.Close)
+	c.attach(nc, h.bounds().WriteTimeout, c.Close)
 	c.started = h.clock()
 	c.beaten = c.started
 	c.heard.Store(c.started)
@@ -65,6 +66,7 @@ func (c *Conn) LoggedIn() { c.loggedIn.Store(true) }
 // SetReadDeadline implements core.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.own.Store(!t.IsZero())
+	c.rest.deadline.Store(unixOf(t))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.why != nil || c.leaving {
@@ -74,7 +76,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 }
 
 // Close implements core.Conn.
-func (c *Conn) Close(err error) { c.close(err, c.hub.Limits.Linger) }
+func (c *Conn) Close(err error) { c.close(err, c.hub.bounds().Linger) }
 
 // close ends reads with err; writes work for the time given, or until Session.Goodbye was called.
 func (c *Conn) close(err error, linger time.Duration) {
@@ -82,15 +84,18 @@ func (c *Conn) close(err error, linger time.Duration) {
 		err = io.EOF
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.why != nil {
-		return
+	first := c.why == nil
+	if first {
+		c.why = err
+		c.until.Store(time.Now().Add(linger).UnixNano())
+		c.ended.Store(true)
+		if !c.leaving {
+			_ = c.nc.SetReadDeadline(past)
+		}
 	}
-	c.why = err
-	c.until.Store(time.Now().Add(linger).UnixNano())
-	c.ended.Store(true)
-	if !c.leaving {
-		_ = c.nc.SetReadDeadline(past)
+	c.mu.Unlock()
+	if first {
+		c.hub.wake(c)
 	}
 }
 
@@ -116,7 +121,7 @@ func (c *Conn) Clip(p []byte) []byte {
 	if c.loggedIn.Load() {
 		return p
 	}
-	left := max(c.hub.Limits.MaxMessageSizeBeforeLogin-c.early, 1)
+	left := max(c.hub.bounds().MaxMessageSizeBeforeLogin-c.early, 1)
 	if int64(len(p)) > left {
 		return p[:left]
 	}
@@ -128,7 +133,7 @@ func (c *Conn) Received(n int) error {
 	if c.loggedIn.Load() {
 		return nil
 	}
-	limit := c.hub.Limits.MaxMessageSizeBeforeLogin
+	limit := c.hub.bounds().MaxMessageSizeBeforeLogin
 	if c.early += int64(n); c.early > limit {
 		c.hub.Reached("max_message_size_before_login")
 		return c.Fail(fmt.Errorf("more than %d bytes before login (max_message_size_before_login): %w", limit, core.ErrTooBig))
@@ -136,8 +141,8 @@ func (c *Conn) Received(n int) error {
 	return nil
 }
 
-// Waited implements core.Waiter.
-func (c *Conn) Waited() { c.heard.Store(c.hub.clock()) }
+// HeldBack implements core.Holder.
+func (c *Conn) HeldBack() { c.heard.Store(c.hub.clock()) }
 
 // Heard notes n bytes from the network: any byte is a sign of life.
 func (c *Conn) Heard(n int) {
@@ -150,7 +155,7 @@ func (c *Conn) Heard(n int) {
 // closes its side, bounded by the linger. Without that the system would drop the last words together
 // with the connection. If the peer takes nothing, the rest is not waited for.
 func (c *Conn) Leave(last []byte) {
-	end := time.Now().Add(c.hub.Limits.Linger)
+	end := time.Now().Add(c.hub.bounds().Linger)
 	c.mu.Lock()
 	c.leaving = true
 	_ = c.nc.SetReadDeadline(past)
@@ -222,7 +227,7 @@ func hasReason(err error) bool {
 // check is called by the clock: it ends a connection that is not logged in in time or silent for too
 // long. It reports whether the time for last words is over and somebody has to see to it.
 func (c *Conn) check(now time.Time) (late bool) {
-	l := &c.hub.Limits
+	l := c.hub.bounds()
 	n := now.UnixNano()
 	if until := c.until.Load(); until != 0 {
 		return n > until

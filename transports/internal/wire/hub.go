@@ -25,13 +25,24 @@ type Session interface {
 }
 
 // Hub is the register of a listener's connections. It enforces what concerns all of them, and has one
-// clock for all of them: a connection costs no timer. Set the exported fields before the first use.
+// clock for all of them: a connection costs no timer. Set the exported fields before the first use;
+// from then on there is Change.
 type Hub struct {
 	Limits Limits
 	Log    *slog.Logger
 	// PingEvery is how often Ping is sent to each connection; 0: never.
 	PingEvery time.Duration
 	Ping      []byte
+	// RestAfter is how long a peer is silent before its connection is served without a goroutine, if its protocol
+	// can; 0: a second.
+	RestAfter time.Duration
+	// Closing ends the coming of connections. It is called at the end, before those that there are hear of it, so that who comes
+	// back at once does not come here. Nil: nothing is to be done.
+	Closing func()
+
+	bed     *bed                     // of Run, made when it is needed; nil: nothing has rested yet
+	bedless bool                     // the system gives none; belongs to the clock
+	changed atomic.Pointer[settings] // by Change; nil: the fields above hold
 
 	now  atomic.Int64 // the clock, unix nanoseconds, as of the last tick; 0: it does not run
 	work sync.WaitGroup
@@ -75,28 +86,36 @@ func (h *Hub) Serve(c *Conn, s Session) {
 	ctx, stopping := h.ctx, h.stopping
 	h.mu.Unlock()
 	if stopping {
-		c.close(core.ErrShutdown, h.Limits.ShutdownTimeout)
+		c.close(core.ErrShutdown, h.bounds().ShutdownTimeout)
 	}
-	go h.serve(ctx, c, s) // Run waits for it: Reserve has counted it in work
+	go h.serve(c, s, func() error { return s.Serve(ctx) }) // Run waits for it: Reserve has counted it in work
 }
 
-func (h *Hub) serve(ctx context.Context, c *Conn, s Session) {
+// serve runs c, from the beginning or from where it came to rest, to its end or until it rests.
+func (h *Hub) serve(c *Conn, s Session, run func() error) {
+	err := h.run(c, run)
+	for errors.Is(err, core.ErrResting) {
+		if h.lay(c) {
+			return
+		}
+		err = h.run(c, c.rest.resume)
+	}
 	defer h.work.Done()
-	err := c.cause(h.run(ctx, c, s))
+	err = c.cause(err)
 	c.bye.Do(func() { s.Goodbye(err) })
 	c.drop()
 	h.leave(c, err)
 }
 
-// run calls Serve. A panic costs this connection only.
-func (h *Hub) run(ctx context.Context, c *Conn, s Session) (err error) {
+// run calls serve. A panic costs this connection only.
+func (h *Hub) run(c *Conn, serve func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			h.Log.Error("panic while serving a connection", "conn", c.info.ID, "remote", c.info.Remote, "panic", r, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %w", core.ErrInternal)
 		}
 	}()
-	return s.Serve(ctx)
+	return serve()
 }
 
 func (h *Hub) leave(c *Conn, err error) {

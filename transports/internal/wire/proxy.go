@@ -19,7 +19,8 @@ import (
 // trusted address; others are served as they are.
 type ProxyListener struct {
 	net.Listener
-	Trusted Networks
+	// Trusted returns those addresses.
+	Trusted func() Networks
 	// Timeout bounds the wait for the header.
 	Timeout time.Duration
 }
@@ -32,7 +33,7 @@ func (l *ProxyListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	t, ok := nc.(*net.TCPConn)
-	if !ok || !l.Trusted.HasNet(nc.RemoteAddr()) {
+	if !ok || !l.Trusted().HasNet(nc.RemoteAddr()) {
 		return nc, nil
 	}
 	return &proxied{TCPConn: t, timeout: l.Timeout}, nil

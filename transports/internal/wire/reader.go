@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -15,16 +16,17 @@ var readBuffers = sync.Pool{New: func() any { b := make([]byte, readSize); retur
 // where the system permits, an idle connection waits without one. One goroutine may use it.
 type Reader struct {
 	nc   net.Conn
-	wait waiter
+	sock waiter
 	buf  *[]byte
 	at   int
 	end  int
+	err  error // that wait has met, for the next Read
 }
 
 // NewReader returns a Reader over nc.
 func NewReader(nc net.Conn) *Reader {
 	r := &Reader{nc: nc}
-	r.wait.init(nc)
+	r.sock.init(nc)
 	return r
 }
 
@@ -34,6 +36,10 @@ func (r *Reader) Buffered() int { return r.end - r.at }
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.buf == nil {
+		if err := r.err; err != nil {
+			r.err = nil
+			return 0, err
+		}
 		if len(p) >= readSize {
 			return r.nc.Read(p)
 		}
@@ -49,10 +55,26 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// wait waits until there is something to read, or an error.
+func (r *Reader) wait() {
+	if r.buf == nil && r.err == nil {
+		r.err = r.fill()
+	}
+}
+
+// forgive drops the error that wait has met, if it is err.
+func (r *Reader) forgive(err error) bool {
+	if !errors.Is(r.err, err) {
+		return false
+	}
+	r.err = nil
+	return true
+}
+
 // fill reads what is there, or waits until there is something.
 func (r *Reader) fill() error {
-	buf, n, err := r.wait.read()
-	if !r.wait.able() {
+	buf, n, err := r.sock.read()
+	if !r.sock.able() {
 		buf, _ = readBuffers.Get().(*[]byte)
 		n, err = r.nc.Read(*buf)
 	}

@@ -1,0 +1,125 @@
+package wyecmd_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// addrOf waits for a listener to listen and returns where.
+func (c *configured) addrOf(listener string) string {
+	c.t.Helper()
+	c.await(c.t, "msg=listening listener="+listener+" ")
+	addr := ""
+	for line := range strings.SplitSeq(c.all(), "\n") {
+		if m := listening.FindStringSubmatch(line); m != nil && m[1] == listener {
+			addr = m[2]
+		}
+	}
+	return addr
+}
+
+// TestReloadListeners adds a listener, changes one under its clients, moves one and removes one: who is connected to what
+// stays loses nothing, and who is connected to what goes is told.
+func TestReloadListeners(t *testing.T) {
+	p := startWith(t, "", "--set", "protocols.stomp.close_on_error=false")
+	stays, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "", "")
+	stays.ok("SUBSCRIBE", "", "id:1", "destination:/topic/a")
+	n := 0
+	check := func(from *stompClient) {
+		t.Helper()
+		n++
+		body := fmt.Sprint("message ", n)
+		from.ok("SEND", body, "destination:/topic/a")
+		if got := stays.next(); got != body {
+			t.Errorf("heard %q, want %q", got, body)
+		}
+	}
+	check(stays)
+
+	r := p.must("listeners: {more: {uri: 'tcp://127.0.0.1:0', protocols: [stomp]}, stomp: {max_connections: 1}}\n")
+	if r.change("listeners.more.uri") != ` -> "tcp://127.0.0.1:0"` || r.change("listeners.stomp.max_connections") != "100000 -> 1" || len(r.Changes) != 3 {
+		t.Errorf("%+v", r.Changes)
+	}
+	first := p.addrOf("more")
+	guest, _ := stompConnect(t, dial(t, first), "", "")
+	check(guest)
+	check(stays)
+	if said, err := io.ReadAll(dial(t, p.addrs["stomp"])); err != nil || len(said) > 0 {
+		t.Errorf("a second connection to a listener that may have one: heard %q, %v", said, err)
+	}
+
+	r = p.must("listeners: {more: {uri: 'tcp://127.0.0.2:0', protocols: [stomp]}}\n")
+	if len(r.Changes) != 2 {
+		t.Errorf("%+v", r.Changes)
+	}
+	f := guest.read()
+	if f.command != "ERROR" || f.header("reason") != "server_shutdown" {
+		t.Errorf("a client of a listener that has moved heard %+v", f)
+	}
+	p.await(t, "listener removed, its connections end")
+	second := p.addrOf("more")
+	if second == first {
+		t.Fatal(second)
+	}
+	again, _ := stompConnect(t, dial(t, second), "", "")
+	check(again)
+	other, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "", "")
+	check(other)
+
+	p.must("listeners: {stomp: {protocols: [mqtt, stomp]}}\n")
+	if f := again.read(); f.header("reason") != "server_shutdown" {
+		t.Errorf("a client of a listener that is gone heard %+v", f)
+	}
+	if nc, err := net.Dial("tcp", second); err == nil {
+		nc.Close()
+		t.Error("the listener that is gone still listens")
+	}
+	m, code := mqtt5Connect(t, dial(t, p.addrs["stomp"]), "", "")
+	if code != 0 || m.publish("a", "by MQTT") != 0 || stays.next() != "by MQTT" {
+		t.Error("a listener that serves one more protocol does not")
+	}
+	check(stays)
+}
+
+// TestReloadListenersRefused leaves nothing open when a listener cannot be opened, or anybody else refuses.
+func TestReloadListenersRefused(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	p := startWith(t, "")
+	for yaml, want := range map[string]string{
+		"listeners: {a: {uri: 'tcp://" + addr + "'}, b: {uri: 'tcp://" + taken.Addr().String() + "'}}": "listeners.b.uri: listen on tcp://",
+		"listeners: {a: {uri: 'tcp://" + addr + "'}}\nauth: {jwt: {key_file: /nowhere}}":               "auth.jwt.key_file: ",
+		"listeners: {a: {uri: 'tls://" + addr + "', tls: {cert_file: /no, key_file: /no}}}":            "listeners.a.tls",
+		"listeners: {a: {uri: 'tcp://" + addr + "', protocols: [stmp]}}":                               `listeners.a.protocols: unknown protocol "stmp"`,
+		"listeners: {stomp: {enabled: false}, mqtt: {enabled: false}, websocket: {enabled: false}}":    "listeners: none is enabled",
+	} {
+		r := p.reload(yaml)
+		if text := strings.Join(r.Errors, "\n"); r.status != http.StatusUnprocessableEntity || !strings.Contains(text, want) {
+			t.Errorf("%s: status %d\n%s", yaml, r.status, text)
+		}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			t.Errorf("%s: the address is taken: %v", yaml, err)
+			continue
+		}
+		l.Close()
+	}
+	c, f := stompConnect(t, dial(t, p.addrs["stomp"]), "", "")
+	if f.command != "CONNECTED" {
+		t.Fatalf("%+v", f)
+	}
+	c.ok("SEND", "x", "destination:/topic/a")
+}
