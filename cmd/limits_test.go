@@ -255,14 +255,14 @@ func told(t *testing.T, p *program, limit string) {
 }
 
 // ask asks the admin server.
-func ask(t *testing.T, p *program, method, path, key string) (body string, resp *http.Response) {
+func ask(t *testing.T, p *program, method, path, authorization string) (body string, resp *http.Response) {
 	t.Helper()
 	admin := regexp.MustCompile(`address=(http://\S+)`).FindStringSubmatch(strings.Join(p.lines, "\n"))[1]
 	req, err := http.NewRequestWithContext(t.Context(), method, admin+path, strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+key)
+	req.Header.Set("Authorization", authorization)
 	req.Close = true
 	resp, err = http.DefaultClient.Do(req)
 	if err != nil {
@@ -314,13 +314,27 @@ func TestUpgradeRefused(t *testing.T) {
 // TestKeyIsNotGuessed: routes of the admin server that take credentials wait as logins do, and count with them.
 func TestKeyIsNotGuessed(t *testing.T) {
 	const key = "the application's key"
-	p := start(t, append([]string{"--set", "auth.tickets.key=" + key}, inMemory...))
-	if _, resp := ask(t, p, http.MethodPost, "/tickets", key); resp.StatusCode != http.StatusBadRequest {
-		t.Errorf("the right key: %s", resp.Status)
+	for path, wrong := range map[string]string{"/tickets": "Bearer wrong", "/vhosts": "Basic YWxpOndyb25n"} { // ali:wrong
+		t.Run(path, func(t *testing.T) {
+			p := start(t, append([]string{
+				"--set", "auth.tickets.key=" + key, "--set", "auth.users.file=" + usersFile(t, users.User{Name: "ali"}),
+			}, inMemory...))
+			if _, resp := ask(t, p, http.MethodPost, "/tickets", "Bearer "+key); resp.StatusCode != http.StatusBadRequest {
+				t.Errorf("the right key: %s", resp.Status)
+			}
+			method := map[bool]string{true: http.MethodPost, false: http.MethodGet}[path == "/tickets"]
+			guessUntilRefused(t, p, method, path, wrong)
+			told(t, p, "login_tries")
+		})
 	}
+}
+
+// guessUntilRefused wants wrong credentials to be turned away unseen before long.
+func guessUntilRefused(t *testing.T, p *program, method, path, wrong string) {
+	t.Helper()
 	refused := false
 	for range 7 {
-		_, resp := ask(t, p, http.MethodPost, "/tickets", "wrong")
+		_, resp := ask(t, p, method, path, wrong)
 		if refused = resp.StatusCode == http.StatusTooManyRequests; refused {
 			if resp.Header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
@@ -334,7 +348,6 @@ func TestKeyIsNotGuessed(t *testing.T) {
 	if !refused {
 		t.Error("seven wrong keys were looked at")
 	}
-	told(t, p, "login_tries")
 }
 
 // TestSlowedPublisher: who is too fast is read from more slowly, loses nothing, and is not taken for silent.

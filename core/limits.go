@@ -68,7 +68,6 @@ type Limits struct {
 	// In all.
 	SelectorsInAll    int   `koanf:"selectors_in_all"` // operations of selectors
 	RetainedMessages  int   `koanf:"retained_messages"`
-	RetainedBytes     int64 `koanf:"retained_bytes"`
 	KeptSessions      int   `koanf:"kept_sessions"`       // while their client is away
 	Queues            int   `koanf:"queues"`              // of all kinds, those before subscriptions too
 	SessionQueue      int   `koanf:"session_queue"`       // messages waiting in one private queue of a session
@@ -84,7 +83,7 @@ func DefaultLimits() Limits {
 		UnackedPublishes: 4096, SessionExpiry: 7 * 24 * time.Hour,
 		Headers: 1000, HeaderBytes: 256 << 10, PublishWait: 5 * time.Second,
 		LoginTries: 2, LoginDelay: time.Second, LoginDelayMost: time.Minute, LoginForget: 10 * time.Minute,
-		RetainedMessages: 1_000_000, RetainedBytes: 4 << 30, KeptSessions: 100_000, Queues: 100_000,
+		RetainedMessages: 1_000_000, KeptSessions: 100_000, Queues: 100_000,
 		SessionQueue: 100_000, SessionQueueBytes: 256 << 20,
 	}
 }
@@ -126,7 +125,6 @@ func (l Limits) Validate() error {
 		{"publish_wait", int64(l.PublishWait)},
 		{"login_delay_most", int64(l.LoginDelayMost)},
 		{"login_forget", int64(l.LoginForget)},
-		{"retained_bytes", l.RetainedBytes},
 		{"kept_sessions", int64(l.KeptSessions)},
 	} {
 		if f.value <= 0 {
