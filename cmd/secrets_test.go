@@ -124,7 +124,7 @@ func openVault(t *testing.T) *vault {
 	v.yaml = "log: {level: debug}\naudit: {file: '" + v.audit + "'}\nauth:\n  anonymous: false\n  cookie: session\n  users: {file: '" + people + "'}\n" +
 		"  acl: {rules: [{allow: [all], on: ['#']}]}\n  tickets: {key: " + v.ticketKey + "}\n  jwt: {key_file: '" + keyFile + "', secret: "
 	t.Setenv("WYE_AUTH__HTTP__SECRET", s.add("http secret"))
-	v.args = []string{"--set", "auth.http.url=" + service.URL, "--set", "protocols.stomp.close_on_error=false"}
+	v.args = []string{"--set", "auth.http.url=" + service.URL, "--set", "protocols.stomp.close_on_error=false", "--set", "limits.login_delay=0s"}
 	v.configured = startWith(t, v.yaml+v.jwtKey+"}\n", v.args...)
 	return v
 }

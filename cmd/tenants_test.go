@@ -37,6 +37,7 @@ func startTenants(t *testing.T, args ...string) *program {
 	return start(t, slices.Concat([]string{
 		"--set", "vhosts=[{name: a, hosts: [a.example.com]}, {name: b}]", "--set", "auth.users.file=" + usersFile(t, list...),
 		"--set", `auth.acl.rules=[{id: all, allow: [all], on: ["#"], users: [ali]}]`, "--set", "protocols.stomp.close_on_error=false",
+		"--set", "limits.login_delay=0s",
 	}, args))
 }
 

@@ -57,7 +57,8 @@
 //
 // # Where things live
 //
-// Options and lifetime: broker.go, limits.go. Logging in, takeover: login.go; where credentials come from:
+// Options and lifetime: broker.go, limits.go. What happens when a limit is reached: exceeded.go; how fast clients publish, and
+// what counts for a user: pace.go; the memory of the process: memory.go. Logging in, takeover: login.go; where credentials come from:
 // credentials.go; to which virtual host that leads: placement.go; who has no session: visitor.go; new ones within a session: refresh.go; what authorizers are asked: authorize.go. What outlives a
 // connection (durable subscriptions, wills): state.go, what the engine is told of it: saving.go, values.go, in which form:
 // stored.go, and how it comes back: restore.go. Messages as engines keep them: encoding.go. Publishing: publish.go, and

@@ -37,6 +37,10 @@ type handler struct{ atomic.Pointer[core.Mux] }
 
 func (h *handler) Subprotocols() []string                 { return h.Load().Subprotocols() }
 func (h *handler) Select(offered []string) (string, bool) { return h.Load().Select(offered) }
+
+// Admit implements core.Doorkeeper.
+func (h *handler) Admit() error { return h.Load().Admit() }
+
 func (h *handler) ServeConn(ctx context.Context, c core.Conn) error {
 	return h.Load().ServeConn(ctx, c)
 }
