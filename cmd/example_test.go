@@ -32,10 +32,14 @@ func ExampleRun() {
 	//   users
 	// authorizers
 	//   acl
+	// observers
+	//   audit
 	// runners
 	//   acl.ACL
 	//   admin.Server
+	//   audit.Log
 	//   httpauth.Authenticator
 	//   jwt.Authenticator
 	//   mqtt.Protocol
+	//   users.Authenticator
 }
