@@ -24,9 +24,10 @@ const (
 	soakClients = 8
 	// soakWarmUp is how long they come and go before the broker is looked at: what it keeps then it may keep.
 	soakWarmUp = 4 * time.Second
-	// What there may be more in the end. Goroutines and sockets are counted exactly, but for what is about to end; files are those
-	// of the store, which it opens and closes as it likes.
-	soakGoroutines = 4
+	// What there may be more in the end: of thousands of visits each would leave something. Some goroutines are about to end, or
+	// are those of the store, which also opens and closes files as it likes.
+	soakGoroutines = 12
+	soakSockets    = 2
 	soakFiles      = 40
 	soakHeap       = 16 << 20
 )
@@ -138,7 +139,7 @@ func (f *soaked) exceeded(after *soaked) (what []string) {
 		before, after, more int64
 	}{
 		{"goroutines", int64(f.goroutines), int64(after.goroutines), soakGoroutines},
-		{"sockets", int64(f.sockets), int64(after.sockets), 0},
+		{"sockets", int64(f.sockets), int64(after.sockets), soakSockets},
 		{"files", int64(f.files), int64(after.files), soakFiles},
 		{"bytes of heap", f.heap, after.heap, soakHeap},
 		{"sessions", int64(f.sessions), int64(after.sessions), 0},
@@ -239,7 +240,7 @@ func TestSoakNotices(t *testing.T) {
 	if what := before.exceeded(&after); len(what) > 0 {
 		t.Errorf("the same: %q", what)
 	}
-	after.goroutines, after.sockets, after.heap, after.kept = 60, 5, 40<<20, 1
+	after.goroutines, after.sockets, after.heap, after.kept = 70, 7, 40<<20, 1
 	if what := before.exceeded(&after); len(what) != 4 {
 		t.Errorf("four things: %q", what)
 	}
