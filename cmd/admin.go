@@ -66,7 +66,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 		{Path: "/reload", Methods: []string{http.MethodPost}, Manage: "broker/reload", Handler: reload{in.Reloader.Reload, in.requester}},
 		{
 			Path: "/vhosts", Subtree: true, Methods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
-			Title: "Virtual hosts", About: "what there is in each, as JSON", Handler: manage.New(in.Broker, in.Log),
+			Title: "Virtual hosts", About: "queues and clients of each", Handler: manage.New(in.Broker, in.Log),
 		},
 		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: in.Tickets},
 	}, in.Log)

@@ -19,8 +19,8 @@ const (
 	// ballastSize is by how much the heap may grow, at least, before it is collected.
 	ballastSize = 24 << 20
 	// In quiet times no more than quietBytes are allocated in quietInterval.
-	quietInterval = 2 * time.Second
-	quietBytes    = 1 << 20
+	quietInterval = time.Second
+	quietBytes    = 1 << 19
 )
 
 func newHeap() *heap {
@@ -36,7 +36,9 @@ func (h *heap) tend(ctx context.Context) {
 	defer runtime.KeepAlive(h.ballast)
 	tick := time.NewTicker(quietInterval)
 	defer tick.Stop()
-	now := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	now := []metrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+	}
 	var last, returned uint64 // what had been allocated at the last tick, and when memory was last given back
 	for {
 		select {
@@ -45,10 +47,11 @@ func (h *heap) tend(ctx context.Context) {
 		case <-tick.C:
 		}
 		metrics.Read(now)
-		allocated, live := now[0].Value.Uint64(), now[1].Value.Uint64()
+		allocated, live, free := now[0].Value.Uint64(), now[1].Value.Uint64(), now[2].Value.Uint64()
 		quiet := allocated-last < quietBytes
 		last = allocated
-		if quiet && allocated-returned > max(live, ballastSize)/2 { // else the collection is not worth its while
+		worth := max(live, ballastSize) / 2 // of a collection; free are also the stacks of goroutines that have ended
+		if quiet && (allocated-returned > worth || free > worth) {
 			debug.FreeOSMemory()
 			returned = allocated
 		}

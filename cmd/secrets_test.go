@@ -53,7 +53,7 @@ func (o overheard) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// knownSecrets are those ones, by where they are given.
+// knownSecrets are looked for, by where they are given.
 type knownSecrets map[string]string
 
 // add makes one that nobody else has.
@@ -80,18 +80,29 @@ func (s knownSecrets) basic(where, user, password string) string {
 	return "Basic " + text
 }
 
-// TestSecrets gives known secrets in every place where there can be some, right ones and wrong ones, and looks for them in all
-// that a broker says: its log at debug, the audit log, what clients are sent, metrics, answers of the admin server, the
-// configuration as it is printed, and what is wrong with it.
-func TestSecrets(t *testing.T) {
+// vault is a broker with secrets, and all that it says.
+type vault struct {
+	*configured
+	secrets                 knownSecrets
+	said                    *heard
+	args                    []string
+	yaml, audit             string // yaml ends before the key of tokens
+	jwtKey, ticketKey, pass string
+}
+
+const forgers = "another key of thirty-two bytes, or so"
+
+// openVault starts it, with secrets in the file, the environment, the users file and a key file.
+func openVault(t *testing.T) *vault {
+	t.Helper()
 	s := make(knownSecrets)
-	jwtKey, ticketKey, right := s.add("jwt key"), s.add("ticket key"), s.add("password")
-	nextJWT, httpSecret := s.add("next jwt key"), s.add("http secret")
+	v := &vault{secrets: s, said: &heard{}, jwtKey: s.add("jwt key"), ticketKey: s.add("ticket key"), pass: s.add("password")}
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
-	defer service.Close()
-	defer http.DefaultClient.CloseIdleConnections()
+	t.Cleanup(service.Close)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	dir := t.TempDir()
-	keyFile, auditFile := filepath.Join(dir, "keys.json"), filepath.Join(dir, "audit.log")
+	keyFile := filepath.Join(dir, "keys.json")
+	v.audit = filepath.Join(dir, "audit.log")
 	set, err := json.Marshal(map[string]any{"keys": []any{map[string]string{
 		"kty": "oct", "kid": "k", "k": base64.RawURLEncoding.EncodeToString([]byte(s.add("key in a key set"))),
 	}}})
@@ -102,89 +113,112 @@ func TestSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	people := usersFile(t, users.User{Name: "ali"})
-	if err := users.Edit(people, func(all []users.User) ([]users.User, error) {
-		all[0].Hash = sixOf(right)
+	err = users.Edit(people, func(all []users.User) ([]users.User, error) {
+		all[0].Hash = sixOf(v.pass)
 		s["hash"] = all[0].Hash
 		return all, nil
-	}); err != nil {
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	yaml := "log: {level: debug}\naudit: {file: '" + auditFile + "'}\nauth:\n  anonymous: false\n  cookie: session\n  users: {file: '" + people + "'}\n" +
-		"  acl: {rules: [{allow: [all], on: ['#']}]}\n  tickets: {key: " + ticketKey + "}\n  jwt: {key_file: '" + keyFile + "', secret: "
-	t.Setenv("WYE_AUTH__HTTP__SECRET", httpSecret)
-	args := []string{"--set", "auth.http.url=" + service.URL, "--set", "protocols.stomp.close_on_error=false"}
-	p := startWith(t, yaml+jwtKey+"}\n", args...)
-	said := &heard{}
-	tcp := func(listener string) net.Conn { return overheard{dial(t, p.addrs[listener]), said} }
-	ws := func(query, protocols string, header http.Header) net.Conn {
-		return overheard{wsDial(t, "ws://"+p.addrs["websocket"]+"/stomp"+query, protocols, header), said}
-	}
-	ask := func(method, path, body, authorization string) string {
-		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+p.addrs["admin"]+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if authorization != "" {
-			req.Header.Set("Authorization", authorization)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	ticket := func() string {
-		return regexp.MustCompile(`"ticket":"(\w+)"`).FindStringSubmatch(ask("POST", "/tickets", `{"user":"tim"}`, "Bearer "+ticketKey))[1]
-	}
-	login := func(want string, nc net.Conn, user, password string, headers ...string) *stompClient {
-		t.Helper()
-		c, f := stompConnect(t, nc, user, password, headers...)
-		if f.command != want {
-			t.Errorf("%s, %q: got %+v, want %s", user, headers, f, want)
-		}
-		return c
-	}
-	const in, out = "CONNECTED", "ERROR"
+	v.yaml = "log: {level: debug}\naudit: {file: '" + v.audit + "'}\nauth:\n  anonymous: false\n  cookie: session\n  users: {file: '" + people + "'}\n" +
+		"  acl: {rules: [{allow: [all], on: ['#']}]}\n  tickets: {key: " + v.ticketKey + "}\n  jwt: {key_file: '" + keyFile + "', secret: "
+	t.Setenv("WYE_AUTH__HTTP__SECRET", s.add("http secret"))
+	v.args = []string{"--set", "auth.http.url=" + service.URL, "--set", "protocols.stomp.close_on_error=false"}
+	v.configured = startWith(t, v.yaml+v.jwtKey+"}\n", v.args...)
+	return v
+}
 
-	// CONNECT of both protocols.
-	c := login(in, tcp("stomp"), "ali", right)
-	login(out, tcp("stomp"), "ali", s.add("wrong password"))
-	login(out, tcp("stomp"), "nobody", s.add("password of nobody"))
-	login(in, tcp("stomp"), "", "", "token:"+s.token(t, "token", jwtKey, "ann"))
-	login(out, tcp("stomp"), "", "", "token:"+s.token(t, "forged token", "another key of thirty-two bytes, or so", "ann"))
-	login(out, tcp("stomp"), "x", s.token(t, "token as password", jwtKey, "ann")+"x")
+// tcp connects, and listens to what is answered.
+func (v *vault) tcp(listener string) net.Conn { return overheard{dial(v.t, v.addrs[listener]), v.said} }
+
+// ask asks the admin server.
+func (v *vault) ask(method, path, body, authorization string) string {
+	v.t.Helper()
+	req, err := http.NewRequestWithContext(v.t.Context(), method, "http://"+v.addrs["admin"]+path, strings.NewReader(body))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// ticket has one made, which is nobody else's business either.
+func (v *vault) ticket(where string) string {
+	v.t.Helper()
+	m := regexp.MustCompile(`"ticket":"(\w+)"`).FindStringSubmatch(v.ask("POST", "/tickets", `{"user":"tim"}`, "Bearer "+v.ticketKey))
+	if m == nil {
+		v.t.Fatal("no ticket")
+	}
+	v.secrets[where] = m[1]
+	return m[1]
+}
+
+// login logs in by STOMP, with that outcome.
+func (v *vault) login(want string, nc net.Conn, user, password string, headers ...string) *stompClient {
+	v.t.Helper()
+	c, f := stompConnect(v.t, nc, user, password, headers...)
+	if f.command != want {
+		v.t.Errorf("%s, %q: got %+v, want %s", user, headers, f, want)
+	}
+	return c
+}
+
+const in, out = "CONNECTED", "ERROR" // of login
+
+// protocols gives credentials in CONNECT of both protocols.
+func (v *vault) protocols(t *testing.T) {
+	t.Helper()
+	s := v.secrets
+	v.login(in, v.tcp("stomp"), "ali", v.pass).ok("SEND", "x", "destination:/topic/a")
+	v.login(out, v.tcp("stomp"), "ali", s.add("wrong password"))
+	v.login(out, v.tcp("stomp"), "nobody", s.add("password of nobody"))
+	v.login(in, v.tcp("stomp"), "", "", "token:"+s.token(t, "token", v.jwtKey, "ann"))
+	v.login(out, v.tcp("stomp"), "", "", "token:"+s.token(t, "forged token", forgers, "ann"))
+	v.login(out, v.tcp("stomp"), "x", s.token(t, "token as password", v.jwtKey, "ann")+"x")
+	v.login(in, v.tcp("stomp"), "x", "ticket."+v.ticket("ticket as password"))
+	v.login(out, v.tcp("stomp"), "x", "ticket."+s["ticket as password"])
 	for _, try := range []struct {
 		user, password string
 		want           byte
 	}{
-		{"ali", right, 0},
+		{"ali", v.pass, 0},
 		{"ali", s.add("wrong password of MQTT"), 0x86},
-		{"x", s.token(t, "token of MQTT", jwtKey, "ann"), 0},
-		{"x", s.token(t, "forged token of MQTT", "another key of thirty-two bytes, or so", "ann"), 0x86},
+		{"x", s.token(t, "token of MQTT", v.jwtKey, "ann"), 0},
+		{"x", s.token(t, "forged token of MQTT", forgers, "ann"), 0x86},
 	} {
-		if _, code := mqtt5Connect(t, tcp("mqtt"), try.user, try.password); code != try.want {
+		if _, code := mqtt5Connect(t, v.tcp("mqtt"), try.user, try.password); code != try.want {
 			t.Errorf("%.30s: code 0x%02x", try.password, code)
 		}
 	}
+}
 
-	// What the upgrade brings.
+// upgrades gives credentials in all places of a WebSocket's upgrade.
+func (v *vault) upgrades(t *testing.T) {
+	t.Helper()
+	s := v.secrets
 	for _, try := range []struct{ want, query, protocols, authorization, cookie string }{
-		{want: in, authorization: s.basic("Basic", "ali", right)},
+		{want: in, authorization: s.basic("Basic", "ali", v.pass)},
 		{want: out, authorization: s.basic("wrong Basic", "ali", s.add("wrong password of Basic"))},
 		{want: out, authorization: "Basic " + s.add("what is no Basic")},
-		{want: in, authorization: "Bearer " + s.token(t, "Bearer", jwtKey, "ann")},
+		{want: in, authorization: "Bearer " + s.token(t, "Bearer", v.jwtKey, "ann")},
 		{want: out, authorization: "Bearer " + s.add("wrong Bearer")},
-		{want: in, cookie: s.token(t, "cookie", jwtKey, "ann")},
+		{want: in, cookie: s.token(t, "cookie", v.jwtKey, "ann")},
 		{want: out, cookie: s.add("wrong cookie")},
-		{want: in, protocols: "bearer." + s.token(t, "subprotocol", jwtKey, "ann")},
+		{want: in, protocols: "bearer." + s.token(t, "subprotocol", v.jwtKey, "ann")},
 		{want: out, protocols: "bearer." + s.add("wrong subprotocol")},
-		{want: in, query: "?ticket=" + func() string { s["ticket"] = ticket(); return s["ticket"] }()},
+		{want: in, query: "?ticket=" + v.ticket("ticket")},
 		{want: out, query: "?ticket=" + s.add("wrong ticket")},
 	} {
 		header := http.Header{}
@@ -194,56 +228,71 @@ func TestSecrets(t *testing.T) {
 		if try.cookie != "" {
 			header.Set("Cookie", "session="+try.cookie)
 		}
-		login(try.want, ws(try.query, strings.TrimPrefix(try.protocols+", v12.stomp", ", "), header), "", "")
+		nc := wsDial(t, "ws://"+v.addrs["websocket"]+"/stomp"+try.query, strings.TrimPrefix(try.protocols+", v12.stomp", ", "), header)
+		v.login(try.want, overheard{nc, v.said}, "", "")
 	}
-	s["ticket as password"] = ticket()
-	login(in, tcp("stomp"), "x", "ticket."+s["ticket as password"])
-	login(out, tcp("stomp"), "x", "ticket."+s["ticket as password"])
+}
 
-	// Refreshing.
-	r := login(in, tcp("stomp"), "", "", "token:"+s.token(t, "first token", jwtKey, "ann"))
-	r.ok("SEND", s.token(t, "refresh", jwtKey, "ann"), "destination:/$auth/refresh")
-	r.refused("SEND", s.token(t, "refresh of another", jwtKey, "bob"), "destination:/$auth/refresh")
-	r.refused("SEND", s.add("wrong refresh"), "destination:/$auth/refresh")
+// refreshes gives new credentials within a session.
+func (v *vault) refreshes(t *testing.T) {
+	t.Helper()
+	s := v.secrets
+	c := v.login(in, v.tcp("stomp"), "", "", "token:"+s.token(t, "first token", v.jwtKey, "ann"))
+	c.ok("SEND", s.token(t, "refresh", v.jwtKey, "ann"), "destination:/$auth/refresh")
+	c.refused("SEND", s.token(t, "refresh of another", v.jwtKey, "bob"), "destination:/$auth/refresh")
+	c.refused("SEND", s.add("wrong refresh"), "destination:/$auth/refresh")
+}
 
-	// The admin server, and other secrets in the configuration.
+// administers asks the admin server for everything, changes secrets of the configuration, and has it printed.
+func (v *vault) administers(t *testing.T) {
+	t.Helper()
+	s := v.secrets
 	for _, answer := range []string{
-		ask("POST", "/tickets", `{"user":"tim"}`, "Bearer "+s.add("wrong ticket key")),
-		ask("POST", "/reload", "", s.basic("wrong Basic of an administrator", "ali", s.add("wrong password of an administrator"))),
-		ask("GET", "/", "", ""), ask("GET", "/metrics", "", ""), ask("GET", "/vhosts", "", s["Basic"]),
+		v.ask("POST", "/tickets", `{"user":"tim"}`, "Bearer "+s.add("wrong ticket key")),
+		v.ask("POST", "/reload", "", s.basic("wrong Basic of an administrator", "ali", s.add("wrong password of an administrator"))),
+		v.ask("GET", "/", "", ""), v.ask("GET", "/metrics", "", ""), v.ask("GET", "/vhosts", "", "Basic "+s["Basic"]),
 	} {
-		said.add([]byte(answer))
+		v.said.add([]byte(answer))
 	}
-	c.ok("SEND", "x", "destination:/topic/a")
-	admin := s.basic("Basic of an administrator", "ali", right)
-	for _, next := range []string{nextJWT + "}\n", "short}\n", jwtKey + "}\nlimits: {credit: x}\nsecrets: {key: " + s.add("unknown key") + "}\n"} {
-		p.write(yaml + next)
-		said.add([]byte(ask("POST", "/reload", "", admin)))
+	for _, next := range []string{s.add("next jwt key") + "}\n", "short}\n", v.jwtKey + "}\nlimits: {credit: x}\nsecrets: {key: " + s.add("unknown key") + "}\n"} {
+		v.write(v.yaml + next)
+		v.said.add([]byte(v.ask("POST", "/reload", "", "Basic "+s["Basic"])))
 		for _, command := range []string{"print", "check", "schema"} {
-			_, stdout, stderr := run(t, append([]string{"config", command, "--config", p.file}, args...)...)
-			said.add([]byte(stdout + stderr))
+			_, stdout, stderr := run(t, append([]string{"config", command, "--config", v.file}, v.args...)...)
+			v.said.add([]byte(stdout + stderr))
 		}
 	}
-	if !strings.Contains(said.String(), `"auth.jwt.secret"`) || !strings.Contains(said.String(), "[redacted]") {
+	if !strings.Contains(v.said.String(), `"auth.jwt.secret"`) || !strings.Contains(v.said.String(), "[redacted]") {
 		t.Error("no secret was changed, or nobody has said so")
 	}
-	p.stop(syscall.SIGTERM)
-	p.exit()
-	audited, err := os.ReadFile(auditFile)
+}
+
+// TestSecrets gives known secrets in every place where there can be some, right ones and wrong ones, and looks for them in all
+// that a broker says: its log at debug, the audit log, what clients are sent, metrics, answers of the admin server, the
+// configuration as it is printed, and what is wrong with it.
+func TestSecrets(t *testing.T) {
+	v := openVault(t)
+	v.protocols(t)
+	v.upgrades(t)
+	v.refreshes(t)
+	v.administers(t)
+	v.stop(syscall.SIGTERM)
+	v.exit()
+	audited, err := os.ReadFile(v.audit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for where, text := range map[string]string{"the log": p.all(), "the audit log": string(audited), "what was answered": said.String()} {
+	for where, text := range map[string]string{"the log": v.all(), "the audit log": string(audited), "what was answered": v.said.String()} {
 		if n := strings.Count(text, "\n"); n < 20 {
 			t.Errorf("%s has %d lines", where, n)
 		}
-		for name, secret := range s {
+		for name, secret := range v.secrets {
 			if i := strings.Index(text, secret); i >= 0 {
 				t.Errorf("%s is in %s: …%s…", name, where, text[max(i-100, 0):min(i+len(secret)+20, len(text))])
 			}
 		}
 	}
-	if n := strings.Count(p.all(), `msg="login refused"`); n < 12 {
+	if n := strings.Count(v.all(), `msg="login refused"`); n < 12 {
 		t.Errorf("%d logins were refused", n)
 	}
 }

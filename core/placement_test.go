@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -52,13 +53,17 @@ func tryPlaced(t *testing.T, b *core.Broker, in placed) (string, error) {
 	return s.Principal().VHost, nil
 }
 
-// entrances are virtual hosts, and listeners that lead to them.
-func entrances(o *core.Options) {
-	o.VHosts = []core.VHost{
+func vhosts() []core.VHost {
+	return []core.VHost{
 		{Name: "a", Hosts: []string{"a.example.com", "A2.example.com."}, AllowedOrigins: []string{"https://*.example.com"}},
 		{Name: "b.eu", Hosts: []string{"b.example.com"}},
 		{Name: "/", Hosts: []string{"www.example.com"}},
 	}
+}
+
+// entrances are virtual hosts, and listeners that lead to them.
+func entrances(o *core.Options) {
+	o.VHosts = vhosts()
 	o.Entrances = map[string]core.Entrance{
 		"any": {AnyHost: true}, "a": {VHost: "a"}, "only": {VHost: "a", Served: []string{"a", "/"}},
 	}
@@ -266,4 +271,57 @@ func TestCheckVHosts(t *testing.T) {
 			t.Errorf("%+v: %v", e, err)
 		}
 	}
+}
+
+// FuzzPlacement leads nobody to a virtual host that was not named plainly.
+func FuzzPlacement(f *testing.F) {
+	for _, seed := range [][4]string{
+		{"a", "a:ali", "/vhosts/a/ws", "a.example.com"},
+		{"localhost", "ali", "/vhosts/b.eu/../a/", "[::1]:1"},
+		{"A2.EXAMPLE.com.:61614", "/:", "//vhosts//a", "b.example.com:443"},
+		{"", "a:b.eu:", "/vhosts/", ""},
+		{"b.eu", "", "/vhosts/%2e/a", "a"},
+	} {
+		f.Add(seed[0], seed[1], seed[2], seed[3])
+	}
+	b, err := core.NewBroker(core.Options{Engine: memory.New(), Anonymous: core.AnonymousAlways, VHosts: vhosts(), Entrances: map[string]core.Entrance{"any": {AnyHost: true}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = b.Close(context.Background()) })
+	hosts := map[string]string{"a.example.com": "a", "a2.example.com": "a", "b.example.com": "b.eu", "www.example.com": "/"}
+	// of is the virtual host of a name of the server.
+	of := func(text string) string {
+		if h, _, err := net.SplitHostPort(text); err == nil {
+			text = h
+		}
+		return hosts[strings.ToLower(strings.TrimSuffix(text, "."))]
+	}
+	is := func(name string) bool { return name == "/" || name == "a" || name == "b.eu" }
+	f.Fuzz(func(t *testing.T, vhost, user, path, host string) {
+		got, err := tryPlaced(t, b, placed{vhost: vhost, user: user, path: path, host: host, listener: "any"})
+		says := make(map[string]bool) // what the client names
+		if is(vhost) {
+			says[vhost] = true
+		} else if v := of(vhost); v != "" {
+			says[v] = true
+		}
+		if i := strings.LastIndexByte(user, ':'); i > 0 && is(user[:i]) {
+			says[user[:i]] = true
+		}
+		if rest, ok := strings.CutPrefix(path, "/vhosts/"); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			says[name] = true
+		}
+		switch {
+		case err != nil:
+			if len(says) == 0 && errors.Is(err, core.ErrDenied) && !strings.Contains(path, "vhosts") {
+				t.Errorf("refused, though nothing was named: %v", err)
+			}
+		case len(says) > 1, len(says) == 1 && !says[got]:
+			t.Errorf("named %v, is in %q", says, got)
+		case len(says) == 0 && got != cmp.Or(of(host), "/"):
+			t.Errorf("by the host %q in %q", host, got)
+		}
+	})
 }

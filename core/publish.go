@@ -71,6 +71,7 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 		s.learn(asked)
 	}
 	if m.Retain && len(m.Body) > 0 {
+		s.wake() // the engine may be asked
 		if err := s.v.mayRetain(ctx, m); err != nil {
 			return err
 		}

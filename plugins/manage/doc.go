@@ -8,7 +8,8 @@
 //	GET    /vhosts/<vhost>/sessions             the clients that are connected
 //	DELETE /vhosts/<vhost>/sessions/<client>    end the connection of a client
 //
-// Names are percent-encoded: the default virtual host is %2F, the queue jobs/eu is jobs%2Feu. Answers are JSON.
+// Names are percent-encoded: the default virtual host is %2F, the queue jobs/eu is jobs%2Feu. Answers are JSON; a browser that
+// asks for the lists gets tables.
 //
 // Credentials are those of clients, in Authorization or a cookie; [Gate] finds out who asks. Everything needs the operation
 // manage: on vhost/<name>, queue/<name>, client/<id>, or broker/<what> for other routes of the admin server. Whatever somebody

@@ -1,8 +1,8 @@
 package manage
 
 import (
-	"encoding/json"
 	"errors"
+	"html/template"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -18,13 +18,14 @@ type Handler struct {
 	broker *core.Broker
 	gate   *Gate
 	log    *slog.Logger
+	page   *template.Template
 }
 
 var _ http.Handler = (*Handler)(nil)
 
 // New returns the handler for b.
 func New(b *core.Broker, log *slog.Logger) *Handler {
-	return &Handler{broker: b, gate: NewGate(b), log: log.With("listener", "admin")}
+	return &Handler{broker: b, gate: NewGate(b), log: log.With("listener", "admin"), page: newPage()}
 }
 
 // ServeHTTP implements [http.Handler]. Pages of other origins may not change anything.
@@ -89,6 +90,7 @@ func (h *Handler) vhosts(w http.ResponseWriter, r *http.Request, _ []string) {
 		return
 	}
 	list := []vhost{}
+	p := page{Title: "Virtual hosts", Columns: []string{"name", "sessions", "kept", "subscriptions", "queues", "ready", "unacked"}}
 	for _, s := range h.broker.Stats().VHosts {
 		if err = v.May(r.Context(), core.OpManage, s.Name, core.VHostName(s.Name)); err != nil {
 			continue
@@ -103,12 +105,13 @@ func (h *Handler) vhosts(w http.ResponseWriter, r *http.Request, _ []string) {
 			one.Delivered += p.Out
 		}
 		list = append(list, one)
+		p.add(below(one.Name, "queues"), one.Name, one.Sessions, one.Kept, one.Subscriptions, one.Queues, one.Ready, one.Unacked)
 	}
 	if len(list) == 0 && err != nil {
 		Refuse(w, unknown(v, err))
 		return
 	}
-	answer(w, list)
+	h.show(w, r, list, &p)
 }
 
 // may returns who may manage dest in a virtual host; nil: it was answered that he may not. A virtual host that is not there
@@ -145,6 +148,10 @@ func (h *Handler) queues(w http.ResponseWriter, r *http.Request, names []string)
 	}
 	all := v.May(r.Context(), core.OpManage, name, core.VHostName(name))
 	list, refused := []queue{}, all
+	p := page{
+		Title: "Queues of " + name, Other: &cell{"Sessions", below(name, "sessions")},
+		Columns: []string{"name", "kind", "ready", "unacked", "consumers", "bytes"},
+	}
 	for _, s := range h.broker.Stats().VHosts {
 		if s.Name != name {
 			continue
@@ -159,14 +166,16 @@ func (h *Handler) queues(w http.ResponseWriter, r *http.Request, names []string)
 				}
 				refused = nil
 			}
-			list = append(list, queue{strings.TrimPrefix(q.Name, "queue/"), q.Kind, q.Ready, q.Unacked, q.Consumers, q.Bytes})
+			one := queue{strings.TrimPrefix(q.Name, "queue/"), q.Kind, q.Ready, q.Unacked, q.Consumers, q.Bytes}
+			list = append(list, one)
+			p.add("", one.Name, one.Kind, one.Ready, one.Unacked, one.Consumers, one.Bytes)
 		}
 	}
 	if refused != nil {
 		Refuse(w, unknown(v, refused))
 		return
 	}
-	answer(w, list)
+	h.show(w, r, list, &p)
 }
 
 func (h *Handler) purge(w http.ResponseWriter, r *http.Request, names []string) {
@@ -212,9 +221,14 @@ func (h *Handler) sessions(w http.ResponseWriter, r *http.Request, names []strin
 	}
 	refused := v.May(r.Context(), core.OpManage, name, core.VHostName(name))
 	list := []session{}
+	p := page{
+		Title: "Sessions of " + name, Other: &cell{"Queues", below(name, "queues")},
+		Columns: []string{"client", "user", "listener", "remote"},
+	}
 	for _, s := range h.broker.Sessions(name) {
 		if err := v.May(r.Context(), core.OpManage, name, core.ClientName(s.ClientID)); err == nil {
 			list = append(list, session{s.ClientID, s.User, s.Listener, s.Remote, s.ConnID})
+			p.add("", s.ClientID, s.User, s.Listener, s.Remote)
 			refused = nil
 		}
 	}
@@ -222,7 +236,7 @@ func (h *Handler) sessions(w http.ResponseWriter, r *http.Request, names []strin
 		Refuse(w, unknown(v, refused))
 		return
 	}
-	answer(w, list)
+	h.show(w, r, list, &p)
 }
 
 func (h *Handler) disconnect(w http.ResponseWriter, r *http.Request, names []string) {
@@ -251,11 +265,4 @@ func (h *Handler) done(w http.ResponseWriter, err error) bool {
 		http.Error(w, core.ErrUnavailable.Error(), http.StatusServiceUnavailable)
 	}
 	return false
-}
-
-func answer(w http.ResponseWriter, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(body)
 }

@@ -251,3 +251,25 @@ func ExampleHandler() {
 type printer struct{}
 
 func (printer) Write(p []byte) (int, error) { return fmt.Print(string(p)) }
+
+// TestPages shows tables to browsers, in which nothing of clients is more than text.
+func TestPages(t *testing.T) {
+	w := newWorld(t, true)
+	const evil = "<script>alert(1)</script>"
+	coretest.Connect(t, w.b, core.Login{VHost: "a", User: "c@a", Password: "pw", ClientID: evil})
+	browser := func(r *http.Request) { r.Header.Set("Accept", "text/html,application/xhtml+xml") }
+	for path, want := range map[string]string{
+		"/vhosts":              `<a href="/vhosts/a/queues">a</a>`,
+		"/vhosts/a/queues":     `<td>jobs/eu</td>`,
+		"/vhosts/a/sessions":   `<td>&lt;script&gt;alert(1)&lt;/script&gt;</td>`,
+		"/vhosts/%2F/sessions": `There is nothing.`,
+	} {
+		code, body := w.do("root", "GET "+path, browser)
+		if code != http.StatusOK || !strings.Contains(body, want) || strings.Contains(body, evil) {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+	if code, _ := w.do("", "GET /vhosts", browser); code != http.StatusUnauthorized {
+		t.Errorf("nobody: %d", code)
+	}
+}

@@ -112,6 +112,8 @@ func (a *Authenticator) use(b *book) {
 			return p, errors.New("the user was removed")
 		case was == nil || was.Hash != is.Hash:
 			return p, errors.New("the password was changed")
+		case was.VHost != is.VHost:
+			return p, errors.New("the user is of another virtual host")
 		}
 		p.Groups = is.Groups
 		return p, nil

@@ -353,3 +353,40 @@ func TestImportVHosts(t *testing.T) {
 		}
 	}
 }
+
+// TestRevoke asks again for those who were let in when the file is another one.
+func TestRevoke(t *testing.T) {
+	hash := six("x")
+	for _, c := range []struct {
+		name, before, after, vhost string
+		want                       bool
+	}{
+		{"another user", "ali:" + hash, "ali:" + hash + "\nbea:" + hash, "/", true},
+		{"other groups", "ali:" + hash, "ali:" + hash + ":ops", "/", true},
+		{"another password", "ali:" + hash, "ali:" + six("y"), "/", false},
+		{"gone", "ali:" + hash + "\nbea:" + hash, "bea:" + hash, "/", false},
+		{"to a virtual host", "ali:" + hash, "ali:" + hash + "::a", "/", false},
+		{"out of a virtual host", "ali:" + hash + "::a", "ali:" + hash, "a", false},
+		{"to another virtual host", "ali:" + hash + "::a", "ali:" + hash + "::b", "a", false},
+		{"gone from one of two", "ali:" + hash + "::a\nali:" + hash + "::b", "ali:" + hash + "::b", "a", false},
+		{"gone from the other of two", "ali:" + hash + "::a\nali:" + hash + "::b", "ali:" + hash + "::b", "b", true},
+	} {
+		a, path := write(t, c.before+"\n")
+		kept := true
+		a.OnRevoke(func(again func(core.Principal) (core.Principal, error)) {
+			_, err := again(core.Principal{Name: "ali", VHost: c.vhost})
+			kept = err == nil
+		})
+		if err := os.WriteFile(path, []byte(c.after+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		change, err := a.Prepare(users.Config{File: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		change.Apply()
+		if kept != c.want {
+			t.Errorf("%s: kept %t", c.name, kept)
+		}
+	}
+}

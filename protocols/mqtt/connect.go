@@ -138,7 +138,6 @@ func (p *peer) login(h *connect) *fault {
 	p.session = s
 	p.durable = h.login.Expiry > 0
 	p.assigned = asked == ""
-	p.log = p.proto.log.With("conn", p.c.Info().ID, "client", s.ID())
 	return nil
 }
 
@@ -235,6 +234,7 @@ func (p *peer) finish(err error) error {
 		f = failure(codeMaxConnectTime, "no CONNECT in time")
 	}
 	gone := f == nil && !p.left && lost(err)
+	p.release() // others need not wait for the end
 	if p.session != nil {
 		if !gone {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), drainTime)

@@ -22,7 +22,6 @@ type peer struct {
 	ctx   context.Context //nolint:containedctx // the connection's own
 	c     core.Conn
 	in    frames
-	log   *slog.Logger
 
 	version   byte // protocol level: 3, 4, 5; 0 until it is known
 	connected bool // CONNACK was sent
@@ -57,7 +56,7 @@ type peer struct {
 }
 
 func newPeer(ctx context.Context, proto *Protocol, c core.Conn) *peer {
-	p := &peer{proto: proto, ctx: ctx, c: c, log: proto.log}
+	p := &peer{proto: proto, ctx: ctx, c: c}
 	p.in = frames{c: c, limit: proto.cfg.MaxConnectSize, before: p.idle, hello: true, stream: c.Info().Stream}
 	if w, ok := c.(core.Waiter); ok {
 		w.BeforeWait(p.idle)
@@ -65,6 +64,12 @@ func newPeer(ctx context.Context, proto *Protocol, c core.Conn) *peer {
 	}
 	p.receipts.p = p
 	return p
+}
+
+// log returns the logger that names the client: made when it is needed, because a session that keeps one pays for it as long
+// as it lives.
+func (p *peer) log() *slog.Logger {
+	return p.proto.log.With("conn", p.c.Info().ID, "client", p.session.ID())
 }
 
 // Keys of what is kept with the session by Session.Put.
@@ -134,7 +139,7 @@ func (p *peer) resume() error {
 				return err // the next connection may find a disk that is not full
 			}
 			// What the client may no longer have (an ACL that has changed) it does not get.
-			p.log.Debug("subscription not resumed", "filter", sub.text, "error", err)
+			p.log().Debug("subscription not resumed", "filter", sub.text, "error", err)
 			delete(p.subs, sub.text)
 			_ = p.session.Unsubscribe(p.ctx, sub.text)
 		}

@@ -154,7 +154,7 @@ func (p *peer) subscribeOne(s *subscription, o *packets.Subscription) *fault {
 		retained = core.RetainedNever
 	}
 	if err := p.session.Subscribe(p.ctx, p.consume(s, retained)); err != nil {
-		p.log.Debug("subscription refused", "filter", s.text, "error", err)
+		p.log().Debug("subscription refused", "filter", s.text, "error", err)
 		return &fault{subscribeCode(err), reasonText(err), err}
 	}
 	p.addSub(s)
@@ -291,7 +291,7 @@ func (p *peer) unsubscribeOne(filter string) (code byte, text string) {
 	case errors.Is(err, core.ErrNotFound):
 		return codeNoSubscription, ""
 	case err != nil:
-		p.log.Debug("unsubscribe failed", "filter", filter, "error", err)
+		p.log().Debug("unsubscribe failed", "filter", filter, "error", err)
 		return codeUnspecified, fmt.Sprintf("unsubscribe: %s", reasonText(err))
 	}
 	if t.group != "" {

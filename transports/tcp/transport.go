@@ -63,6 +63,7 @@ func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
 func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	t.hub.Closing = func() { _ = l.Close() }
 	t.hub.Start(ctx)
 	accepted := make(chan error, 1)
 	var work sync.WaitGroup
@@ -72,8 +73,6 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 		cancel()
 		accepted <- err
 	})
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	defer stop()
 	t.hub.Run()
 	work.Wait()
 	return <-accepted

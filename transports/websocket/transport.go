@@ -82,7 +82,6 @@ func (t *Transport) Serve(ctx context.Context, h core.Handler) error {
 func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t.hub.Start(ctx)
 	waiting := newWaiting(t)
 	limits := t.hub.Settings() // what they are later, waiting and the hub look after
 	srv := &http.Server{
@@ -95,6 +94,8 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 		ConnState:         waiting.state,
 		ConnContext:       waiting.context,
 	}
+	t.hub.Closing = func() { _ = srv.Close() } // plain HTTP; what is upgraded is no longer the server's
+	t.hub.Start(ctx)
 	served := make(chan error, 1)
 	var work sync.WaitGroup
 	work.Go(func() { t.Watch(ctx) })
@@ -103,8 +104,6 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 		cancel()
 		served <- err
 	})
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() }) // plain HTTP; what is upgraded is no longer the server's
-	defer stop()
 	t.hub.Run()
 	work.Wait()
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {

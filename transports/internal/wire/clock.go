@@ -50,6 +50,9 @@ func (h *Hub) Run() {
 			}
 		case <-done:
 			done = nil
+			if h.Closing != nil {
+				h.Closing()
+			}
 			served = h.stop()
 			timer := time.NewTimer(h.bounds().ShutdownTimeout)
 			defer timer.Stop()

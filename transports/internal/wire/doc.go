@@ -7,5 +7,10 @@
 //	                                    │     writes: Out (gather, Flush, write timeout)
 //	                                    └─ Session.Goodbye, log, Stats
 //
+// A connection whose peer has been silent for a second, and whose protocol says that it can go on later
+// (core.Rester), rests: its goroutine ends with its stack, the socket waits in an epoll instance (bed), and
+// another goroutine is started when there is something to read, a deadline has passed or the connection is
+// closed. The clock of the Hub sees to the first and the second, as to every other time that is watched.
+//
 // It knows neither frames nor protocols. A transport embeds [Conn] and adds its framing.
 package wire

@@ -36,6 +36,9 @@ type Hub struct {
 	// RestAfter is how long a peer is silent before its connection is served without a goroutine, if its protocol
 	// can; 0: a second.
 	RestAfter time.Duration
+	// Closing ends the coming of connections. It is called at the end, before those that there are hear of it, so that who comes
+	// back at once does not come here. Nil: nothing is to be done.
+	Closing func()
 
 	bed     *bed                     // of Run, made when it is needed; nil: nothing has rested yet
 	bedless bool                     // the system gives none; belongs to the clock

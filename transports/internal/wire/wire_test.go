@@ -246,6 +246,44 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// TestChange makes other limits hold for connections to come, and counts those that were there before.
+func TestChange(t *testing.T) {
+	l := limits()
+	h := &wire.Hub{Limits: l, Log: slog.New(slog.DiscardHandler)}
+	a := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		h.Start(ctx)
+		open := func() error {
+			if err := h.Reserve(a); err != nil {
+				return err
+			}
+			s := &session{serve: func(s *session) error { <-ctx.Done(); return nil }}
+			ours, theirs := net.Pipe()
+			s.Attach(h, ours, &core.ConnInfo{ID: wire.NewID(), Remote: a})
+			h.Serve(&s.Conn, s)
+			t.Cleanup(func() { _ = theirs.Close() })
+			return nil
+		}
+		for i, c := range []struct {
+			all, each int
+			ok        bool
+		}{{0, 0, true}, {0, 2, true}, {0, 2, false}, {0, 0, true}, {3, 0, false}, {4, 0, true}, {0, 4, false}, {0, 5, true}} {
+			next := l
+			next.MaxConnections, next.MaxConnectionsPerAddress = c.all, c.each
+			h.Change(next, 0)
+			if got := h.Settings(); got != next {
+				t.Errorf("%d: %+v", i, got)
+			}
+			if err := open(); (err == nil) != c.ok {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		cancel()
+		h.Run()
+	})
+}
+
 func FuzzProxyHeader(f *testing.F) {
 	f.Add([]byte("PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\nrest"))
 	f.Add([]byte("PROXY UNKNOWN\r\nrest"))
