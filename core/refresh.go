@@ -34,6 +34,7 @@ func (s *Session) Refresh(ctx context.Context, l Login) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
+	revocations := s.b.revocations.Load()
 	old := s.Principal()
 	l.ClientID, l.VHost, l.Conn, l.Source = old.ClientID, old.VHost, s.conn, FromRefresh
 	if name, user, ok := cutUser(l.User); ok && name == s.v.name {
@@ -53,6 +54,11 @@ func (s *Session) Refresh(ctx context.Context, l Login) error {
 	}
 	p.ClientID, p.VHost, p.Remote = old.ClientID, old.VHost, old.Remote
 	s.who.Store(&p)
+	if s.b.revocations.Load() != revocations { // who looked for sessions to end may not have seen what this one is now
+		err := fmt.Errorf("users have changed meanwhile: %w", ErrRevoked)
+		s.end(err)
+		return err
+	}
 	s.observed(&Event{Kind: EventRefreshed})
 	s.expire()
 	s.recheck(ctx)

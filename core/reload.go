@@ -138,15 +138,27 @@ func (b *Broker) review(ctx context.Context, a Authenticator, again func(Princip
 	}
 	b.mu.Unlock()
 	for _, s := range sessions {
+		s.review(ctx, a, again)
+	}
+}
+
+// review asks again, until nobody else has changed who the client is meanwhile.
+func (s *Session) review(ctx context.Context, a Authenticator, again func(Principal) (Principal, error)) {
+	for {
 		old := s.Principal()
+		if old.by != a {
+			return
+		}
 		p, err := again(*old)
 		if err != nil {
 			s.end(fmt.Errorf("%w: %w", ErrRevoked, err))
-			continue
+			return
 		}
 		p.Name, p.ClientID, p.VHost, p.Remote, p.Expires, p.by = old.Name, old.ClientID, old.VHost, old.Remote, old.Expires, a
 		if s.who.CompareAndSwap(old, &p) {
+			s.expire() // it goes by who the client is
 			s.recheck(ctx)
+			return
 		}
 	}
 }
