@@ -44,7 +44,7 @@ func (b *Broker) Prepare(next Options) (Change, error) {
 // options returns what holds now.
 func (b *Broker) options() *Options { return b.now.Load() }
 
-// use makes o hold.
+// use makes o hold. Whatever else is made of options is made here, so that it follows a reload.
 func (b *Broker) use(o *Options) {
 	overflow, _ := outbox.ParsePolicy(o.Limits.OutboxOverflow) // validated
 	b.now.Store(o)
