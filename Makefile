@@ -17,7 +17,7 @@ FUZZTIME      ?= 60s
 # Packages whose AllocsPerRun tests mean nothing under the race detector.
 NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help run build test race alloc lint fmt bench bench-peers bench-growth bench-compare fuzz crash powerloss soak vuln tidy clients chromium clean
+.PHONY: help run build test race alloc lint fmt bench bench-peers bench-growth bench-compare fuzz crash powerloss soak hostile vuln tidy clients chromium clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -94,6 +94,11 @@ fuzz: ## every fuzz target for FUZZTIME (60s)
 crash: ## kill -9 the broker under its clients, CYCLES (100) times; SEED=n does what a run did before, KEEP=dir keeps all
 	@$(GO) test -run '^TestCrash$$' -count=1 -timeout 2h -v ./cmd/internal/crash -args \
 		-cycles $(or $(CYCLES),100) -seed $(or $(SEED),0) -keep "$(abspath $(KEEP))"
+
+hostile: ## 9,000 clients, and 1,000 that misbehave; CONNECTIONS, FOES, TIME (60s), RATE, BUDGET (1 GiB), P99 (100ms) change that
+	@$(GO) test -run '^TestHostile$$' -count=1 -timeout 1h -v ./cmd/internal/hostile -args \
+		-connections $(or $(CONNECTIONS),10000) -foes $(or $(FOES),1000) -time $(or $(TIME),60s) -rate $(or $(RATE),2000) \
+		-budget $(or $(BUDGET),1073741824) -p99 $(or $(P99),100ms)
 
 soak: ## clients come and go for MINUTES (30); then the broker must have what it had before
 	@$(GO) test -run '^TestSoak$$' -count=1 -timeout 24h -v ./cmd -args -soak $(or $(MINUTES),30)m

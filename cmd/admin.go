@@ -1,9 +1,12 @@
 package wyecmd
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
 
 	"go.uber.org/fx"
@@ -68,7 +71,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 			Path: "/vhosts", Subtree: true, Methods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 			Title: "Virtual hosts", About: "queues and clients of each", Handler: manage.New(in.Broker, in.Log),
 		},
-		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: in.Tickets},
+		{Path: "/tickets", Methods: []string{http.MethodPost}, Handler: guessed(in.Broker, in.Tickets)},
 	}, in.Log)
 	if err != nil {
 		return nil, err
@@ -90,6 +93,40 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	})
 	return server, nil
 }
+
+// guessed is around what takes credentials over HTTP, and answers 401 to those that are wrong: it makes guessing them as slow
+// as guessing those of Connect.
+func guessed(b *core.Broker, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, _ := netip.ParseAddrPort(r.RemoteAddr) // of a unix socket there is none
+		tried, after, err := b.Try(r.Context(), from.Addr(), "$http")
+		if err != nil {
+			w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds()+1)))
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = fmt.Fprintln(w, err)
+			return
+		}
+		answer := &statusOf{ResponseWriter: w}
+		h.ServeHTTP(answer, r)
+		tried(answer.status != http.StatusUnauthorized)
+	})
+}
+
+// statusOf remembers the status of an answer.
+type statusOf struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (s *statusOf) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (s *statusOf) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // counting is a transport that counts.
 type counting interface {
@@ -114,7 +151,7 @@ func counted(listeners []*corefx.Listener) []metrics.Listener {
 		s := t.Stats()
 		m := metrics.Listener{
 			Name: l.Transport.Name(), Transport: l.Scheme, Open: s.Open, Accepted: s.Accepted, Ended: s.Ended,
-			ReceivedBytes: s.BytesIn, SentBytes: s.BytesOut,
+			ReceivedBytes: s.BytesIn, SentBytes: s.BytesOut, Limits: s.Limits,
 		}
 		for _, c := range t.Certificates() {
 			m.Certificates = append(m.Certificates, metrics.Certificate(c))

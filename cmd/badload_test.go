@@ -123,7 +123,7 @@ func TestManySubscriptions(t *testing.T) {
 	h.undisturbed(t, 96<<20)
 	f := h.foe(t, "mqtt", "tcp")
 	f.login("")
-	const each, most = 100, 10_000 // limits.subscriptions
+	const each, most = 100, 1000 // limits.private_queues
 	granted, refused := 0, 0
 	for i := range 120 {
 		var b strings.Builder
@@ -163,7 +163,7 @@ func TestManySelectors(t *testing.T) {
 			break
 		}
 	}
-	f.wantError(f.rest(), core.ErrLimit, "selectors", "50000")
+	f.wantError(f.rest(), core.ErrLimit, "selectors", "20000")
 	f.close()
 	h.wantLine(f, "limit_exceeded")
 	f = h.foe(t, "stomp", "tcp")

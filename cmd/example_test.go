@@ -38,6 +38,7 @@ func ExampleRun() {
 	//   acl.ACL
 	//   admin.Server
 	//   audit.Log
+	//   core.Broker
 	//   httpauth.Authenticator
 	//   jwt.Authenticator
 	//   mqtt.Protocol

@@ -216,7 +216,7 @@ func TestLogins(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := start(t, append(c.args, "--set", "log.level=debug", "--set", "auth.anonymous=false"))
+			p := start(t, append(c.args, "--set", "log.level=debug", "--set", "auth.anonymous=false", "--set", "limits.login_delay=0s"))
 			open := func(listener string, cfg *tls.Config) net.Conn {
 				nc := dial(t, p.addrs[listener])
 				if cfg == nil {
@@ -300,6 +300,7 @@ func TestPlaces(t *testing.T) {
 	p := start(t, []string{
 		"--set", "auth.users.file=" + usersFile(t, users.User{Name: "ali"}), "--set", "auth.jwt.secret=" + jwtSecret, "--set", "auth.cookie=wye",
 		"--set", "auth.tickets.key=" + key, "--set", "auth.anonymous=false", "--set", "log.level=debug",
+		"--set", "limits.login_delay=0s",
 	})
 	admin := regexp.MustCompile(`address=(http://\S+)`).FindStringSubmatch(strings.Join(p.lines, "\n"))[1]
 	ticket := func() string {

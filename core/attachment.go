@@ -112,6 +112,7 @@ func (a *attachment) detach() {
 		return
 	}
 	a.s.v.stats.subscriptions.Add(-1)
+	a.s.b.effort.Add(-int64(a.cost()))
 	a.consumer.Detach()
 	a.bound.left(a.s)
 }
@@ -119,6 +120,7 @@ func (a *attachment) detach() {
 // unlist takes a direct subscription out of the index. It still gets what is under way.
 func (a *attachment) unlist() {
 	a.s.v.stats.subscriptions.Add(-1)
+	a.s.b.effort.Add(-int64(a.cost()))
 	a.s.v.index.Remove(a.sub.Load().Filter, a.entry)
 	a.s.directs.Add(-1)
 }

@@ -70,7 +70,11 @@ type queueSpec struct {
 	owner    string // of a temporary one: the token of its session, which must be there
 	durable  bool
 	declared *QueueConfig // by whoever made it
+	user     string       // whoever made it; empty: without a name
 }
+
+// counted reports whether the queue counts among the durable ones of its user.
+func (spec *queueSpec) counted() bool { return spec.durable && spec.kind != kindTemp }
 
 // name is what people call it.
 func (spec *queueSpec) name() string {

@@ -16,7 +16,9 @@ import (
 	"github.com/wyemq/wye/core/engine"
 	"github.com/wyemq/wye/core/engine/memory"
 	"github.com/wyemq/wye/core/internal/outbox"
+	"github.com/wyemq/wye/core/internal/rate"
 	"github.com/wyemq/wye/core/internal/tandem"
+	"github.com/wyemq/wye/core/internal/tries"
 )
 
 // Options is what a [Broker] is made of.
@@ -64,11 +66,16 @@ type Broker struct {
 	nonce    [8]byte // makes message ids unique over restarts
 	seq      atomic.Uint64
 	sessions atomic.Uint64 // there ever were
+	effort   atomic.Int64  // operations of all selectors
 	changes  atomic.Uint64 // of what authorizers answer
 	mind     mind
 	now      atomic.Pointer[Options]
 	policy   atomic.Pointer[outbox.Config[Delivery]]
 	chains   map[Op]chain
+	limited  limitLog
+	memory   memoryWatch
+	accounts accounts
+	tries    *tries.Guard
 	delayed  *delayed
 
 	revocations atomic.Uint64 // how often authenticators have changed their mind
@@ -105,9 +112,12 @@ func NewBroker(o Options) (*Broker, error) {
 		vhosts: make(map[string]*vhost), online: make(map[clientKey]*Session),
 		chains: makeChains(o.Interceptors), mind: newMind(&o),
 	}
+	b.tries = tries.New(o.Limits.guessing())
 	b.use(&o)
 	_, _ = rand.Read(b.nonce[:]) // never fails, says its documentation
 	b.ctx, b.stop = context.WithCancel(context.Background())
+	b.limited.lines, b.limited.stats = rate.New(limitLines, limitBurst), make(map[string]*LimitStats)
+	b.accounts.all = make(map[accountKey]*account)
 	b.watch()
 	b.eng, b.spread = o.Engine, o.Engine.Commit
 	if b.durable = o.Engine.Caps().Durable; b.durable {

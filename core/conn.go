@@ -49,6 +49,12 @@ type Conn interface {
 	Info() *ConnInfo
 }
 
+// Holder is an optional interface of a [Conn] whose transport ends connections that are silent.
+type Holder interface {
+	// HeldBack says that the peer may have said something, but nobody has read it: the broker holds it back.
+	HeldBack()
+}
+
 // Waiter is an optional interface of a [Conn] that reads ahead: several messages from the network at a time.
 type Waiter interface {
 	// BeforeWait sets what is called, by the goroutine that reads, each time before the network is waited for: the moment to
@@ -80,6 +86,9 @@ type ConnInfo struct {
 	// Header holds what an Authenticator may need of the HTTP request: Authorization, Cookie,
 	// Origin, User-Agent. Nil on plain TCP.
 	Header http.Header
+	// Refused is why the connection is not admitted: it is served only to be told so by its protocol, and Connect returns
+	// that. Nil: it is admitted.
+	Refused error
 	// Stream says that message boundaries mean nothing, as on plain TCP.
 	Stream bool
 }
@@ -110,6 +119,13 @@ type Handler interface {
 	// ServeConn serves c until the peer leaves or ctx is done; then the transport closes c
 	// with CloseCode(err) and the text of err, and logs it once.
 	ServeConn(ctx context.Context, c Conn) error
+}
+
+// Doorkeeper is an optional interface of a [Handler] which may refuse connections before they stand. A transport that can
+// say no in words of its own, as HTTP does, asks for each; else the protocol says it.
+type Doorkeeper interface {
+	// Admit returns nil, or an error that wraps ErrBusy: the client may come back later.
+	Admit() error
 }
 
 // Transport accepts connections.

@@ -41,3 +41,9 @@ func DecodeState(bucket string, b []byte) (again []byte, err error) {
 		return st.encode(), err
 	}
 }
+
+// Tight says how short memory is, as the watch of Run would.
+func (b *Broker) Tight(n int32) { b.memory.tight.Store(n) }
+
+// Watch looks at the memory once.
+func (b *Broker) Watch(budget int64) { b.watchMemory(budget) }

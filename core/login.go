@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 	"unicode/utf8"
 
 	"github.com/wyemq/wye/core/internal/queue"
+	"github.com/wyemq/wye/core/internal/tries"
 )
 
 // takeoverWait bounds how long a login waits for the session it takes over to say goodbye.
@@ -19,7 +21,13 @@ const takeoverWait = 5 * time.Second
 // same client id is closed with ErrTakenOver first, and waited for, bounded. The error wraps
 // ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
 func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *Session, err error) {
+	if l.Conn != nil && l.Conn.Info() != nil && l.Conn.Info().Refused != nil {
+		return nil, l.Conn.Info().Refused // the transport has counted and logged it
+	}
 	defer func() { b.observedLogin(&l, s, err) }()
+	if b.memory.tight.Load() >= tightFull {
+		return nil, b.turnedAway(&l, "memory", ErrBusy, "memory is short")
+	}
 	revocations := b.revocations.Load()
 	p, v, err := b.authenticate(ctx, &l)
 	if err != nil {
@@ -43,8 +51,9 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *
 	s.writer.start = s.writer.run
 	s.number = b.sessions.Add(1)
 	s.acks.init(s.writer.kick, s.panicked)
+	s.window = queue.NewWindow(b.options().Limits.Unacked)
 	if l.Credit > 0 {
-		s.window = queue.NewWindow(l.Credit)
+		s.window = queue.NewWindow(min(l.Credit, b.options().Limits.Unacked))
 	}
 	if err := s.Authorize(ctx, OpConnect, ClientName(p.ClientID)); err != nil {
 		return nil, err
@@ -61,7 +70,13 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *
 	if err := b.register(ctx, s); err != nil {
 		return nil, err
 	}
-	if err := s.claimState(&l); err != nil {
+	err = s.connect() // now: whose session it takes over has gone
+	if err == nil {
+		if err = s.claimState(&l); err != nil {
+			s.disconnect()
+		}
+	}
+	if err != nil {
 		b.offline(s)
 		s.counters.sessions.Add(-1)
 		close(s.gone)
@@ -111,25 +126,78 @@ func (b *Broker) identify(ctx context.Context, l *Login) (Principal, error) {
 
 // ask asks the authenticators about the credentials in l. ErrSkip: there are none, or nobody who could know any.
 func (b *Broker) ask(ctx context.Context, l *Login) (Principal, error) {
+	if l.guessable() {
+		if err := b.mayTry(ctx, l); err != nil {
+			return Principal{}, err
+		}
+	}
 	for _, a := range b.o.Authenticators {
 		p, err := a.Authenticate(ctx, l)
 		if err == nil {
 			p.by, p.source = a, l.Source
 			b.log.Debug("login", "user", p.Name, "client", l.ClientID, "authenticator", a.Name(), "credentials", l.Source)
+			b.tries.Passed(remoteOf(l.Conn), l.User)
 			return p, nil
 		}
 		if errors.Is(err, ErrSkip) {
 			continue
 		}
-		if !errors.Is(err, ErrLogin) {
+		if errors.Is(err, ErrLogin) && l.guessable() {
+			b.tries.Failed(remoteOf(l.Conn), l.User)
+		} else if !errors.Is(err, ErrLogin) {
 			err = fmt.Errorf("%w: %w", ErrLogin, err)
 		}
 		return Principal{}, b.refuse(l, a.Name(), err)
 	}
 	if l.Source != "" && Guarded(b.o.Authenticators) {
+		if l.guessable() {
+			b.tries.Failed(remoteOf(l.Conn), l.User)
+		}
 		return Principal{}, b.refuse(l, "", fmt.Errorf("no authenticator knows them: %w", ErrLogin))
 	}
 	return Principal{}, ErrSkip
+}
+
+// guessable reports whether trying many times might help: tokens and tickets are too long for that, and a page that comes
+// again and again with one that has expired must not keep its neighbours out.
+func (l *Login) guessable() bool { return l.User != "" || l.Password != "" }
+
+// mayTry lets credentials be looked at, perhaps after a while, unless there were too many that were wrong.
+func (b *Broker) mayTry(ctx context.Context, l *Login) error {
+	held, err := b.tries.Wait(ctx, remoteOf(l.Conn), l.User)
+	if err == nil {
+		if held {
+			b.note("login_tries", true, false, whom{}, nil)
+		}
+		return nil
+	}
+	if many := new(tries.TooManyError); errors.As(err, &many) {
+		return b.turnedAway(l, "login_tries", ErrTries, many.Error())
+	}
+	return fmt.Errorf("login: %w", err)
+}
+
+// Try is for those who look at credentials past Connect, as over HTTP: it lets them be looked at, perhaps after a while. The
+// error wraps ErrTries; after says when there may be another try. tried says how it has ended.
+func (b *Broker) Try(ctx context.Context, from netip.Addr, user string) (tried func(ok bool), after time.Duration, err error) {
+	if held, err := b.tries.Wait(ctx, from, user); err != nil {
+		many := new(tries.TooManyError)
+		if !errors.As(err, &many) {
+			return nil, 0, err
+		}
+		refused := &limitError{"login_tries", many.Error(), ErrTries}
+		b.note("login_tries", false, true, whom{user: user, remote: from}, refused)
+		return nil, many.After, refused
+	} else if held {
+		b.note("login_tries", true, false, whom{}, nil)
+	}
+	return func(ok bool) {
+		if ok {
+			b.tries.Passed(from, user)
+		} else {
+			b.tries.Failed(from, user)
+		}
+	}, 0, nil
 }
 
 // refusal is all that a client is told of why its credentials are not accepted, so that nobody finds out which names
@@ -244,6 +312,9 @@ func (s *Session) claimState(l *Login) error {
 	}
 	if old != nil {
 		old.end()
+	}
+	if most := s.b.options().Limits.KeptSessions; expiry > 0 && s.v.lasting.Load() >= int64(most) {
+		return s.exceeded("kept_sessions", ErrLimit, "%d sessions are kept, the most there may be", most)
 	}
 	st := newState(s.v, s.principal.ClientID, s.principal.Name)
 	_, _ = st.begin(s, l, expiry)

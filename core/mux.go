@@ -21,6 +21,7 @@ type Mux struct {
 	protocols []Protocol
 	tokens    []token
 	paths     map[string]Protocol
+	admit     func() error
 }
 
 // token is a subprotocol and who serves it; rank is its place in the protocol's own list, best first.
@@ -30,7 +31,10 @@ type token struct {
 	rank     int
 }
 
-var _ Handler = (*Mux)(nil)
+var (
+	_ Handler    = (*Mux)(nil)
+	_ Doorkeeper = (*Mux)(nil)
+)
 
 // NewMux returns a Mux of ps. A name, subprotocol or path claimed twice is an error.
 func NewMux(log *slog.Logger, ps ...Protocol) (*Mux, error) {
@@ -73,7 +77,22 @@ func (m *Mux) Only(names ...string) (*Mux, error) {
 		}
 		ps = append(ps, p)
 	}
-	return NewMux(m.log, ps...)
+	only, err := NewMux(m.log, ps...)
+	if err == nil {
+		only.admit = m.admit
+	}
+	return only, err
+}
+
+// Admits makes admit what Admit asks: [Broker.Admit], in production. It is called before the Mux is used.
+func (m *Mux) Admits(admit func() error) { m.admit = admit }
+
+// Admit implements [Doorkeeper].
+func (m *Mux) Admit() error {
+	if m.admit == nil {
+		return nil
+	}
+	return m.admit()
 }
 
 // Names lists the protocols in order.
@@ -220,6 +239,13 @@ type sniffed struct {
 	Conn
 	kind Kind
 	r    io.Reader
+}
+
+// HeldBack implements [Holder], if the Conn below does.
+func (s *sniffed) HeldBack() {
+	if h, ok := s.Conn.(Holder); ok {
+		h.HeldBack()
+	}
 }
 
 // NextReader returns the message that was sniffed, then those of the Conn below.

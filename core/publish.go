@@ -32,6 +32,11 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
+	if s.pace != nil || s.b.memory.tight.Load() != 0 {
+		if err := s.brake(ctx, 1, m.Size()); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+	}
 	if err := s.admit(ctx, m, queue); err != nil {
 		return s.denied(err)
 	}
@@ -87,7 +92,7 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 	}
 	if m.Retain && len(m.Body) > 0 {
 		s.wake() // the engine may be asked
-		if err := s.v.mayRetain(ctx, m); err != nil {
+		if err := s.mayRetain(ctx, m); err != nil {
 			return err
 		}
 		if err := s.v.hasRoomToRetain(ctx, m); err != nil {
@@ -99,8 +104,24 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 		m.Timestamp = s.waker.clock()
 	}
 	s.b.stamp(m)
+	if m.beside > 0 || len(m.Header) > 0 {
+		if err := s.mayHaveHeaders(m); err != nil {
+			return err
+		}
+	}
 	s.counters.in.Add(1)
 	s.counters.inBytes.Add(uint64(len(m.Body)))
+	return nil
+}
+
+func (s *Session) mayHaveHeaders(m *Message) error {
+	l := &s.b.options().Limits
+	if len(m.Header) > l.Headers {
+		return s.exceeded("headers", ErrLimit, "publish %s: %d headers are the most there may be", m.Destination, l.Headers)
+	}
+	if int64(m.beside) > l.HeaderBytes {
+		return s.exceeded("header_bytes", ErrLimit, "publish: headers of more than %d bytes", l.HeaderBytes)
+	}
 	return nil
 }
 
@@ -209,6 +230,15 @@ func (s *Session) publishLater(ctx context.Context, m *Message, done func(Publis
 func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) error {
 	if s.closed.Load() {
 		return ErrClosed
+	}
+	if len(tx.Sends) > 0 && (s.pace != nil || s.b.memory.tight.Load() != 0) {
+		size := 0
+		for _, m := range tx.Sends {
+			size += m.Size()
+		}
+		if err := s.brake(ctx, len(tx.Sends), size); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
 	}
 	sends, err := s.admitAll(ctx, tx.Sends)
 	if err != nil {

@@ -48,6 +48,7 @@ func (b *Broker) options() *Options { return b.now.Load() }
 func (b *Broker) use(o *Options) {
 	overflow, _ := outbox.ParsePolicy(o.Limits.OutboxOverflow) // validated
 	b.now.Store(o)
+	b.tries.Configure(o.Limits.guessing())
 	b.policy.Store(&outbox.Config[Delivery]{
 		Items: o.Limits.OutboxMessages, Bytes: o.Limits.OutboxBytes, Policy: overflow,
 		Size: func(d *Delivery) int64 { return int64(d.size()) },

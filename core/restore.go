@@ -183,7 +183,7 @@ func (st *state) reopen(sub *Subscription) error {
 		return err
 	}
 	_, err := v.open(v.b.ctx, v.sessionLog(st.client, sub.ID), queueSpec{
-		kind: kindSession, dest: sub.Filter, client: st.client, durable: true,
+		kind: kindSession, dest: sub.Filter, client: st.client, durable: true, user: st.user,
 	})
 	return err
 }
@@ -216,6 +216,7 @@ func (b *Broker) comeBack(sessions []*state) {
 	for _, st := range sessions {
 		st.saving.Lock()
 		st.mu.Lock()
+		st.count()
 		crashed := st.left.IsZero()
 		if crashed {
 			st.left = now

@@ -100,9 +100,9 @@ func (c *catchUp) unlessNewer(topic string, hand func()) {
 }
 
 // mayRetain refuses a retained message of a new topic when there are too many.
-func (v *vhost) mayRetain(ctx context.Context, m *Message) error {
-	r := v.b.eng.Retained()
-	if r.Len() < v.b.options().Limits.RetainedMessages {
+func (s *Session) mayRetain(ctx context.Context, m *Message) error {
+	r, v := s.b.eng.Retained(), s.v
+	if r.Len() < s.b.options().Limits.RetainedMessages {
 		return nil
 	}
 	known := false
@@ -110,7 +110,7 @@ func (v *vhost) mayRetain(ctx context.Context, m *Message) error {
 	if err != nil || known {
 		return engineErr(err)
 	}
-	return fmt.Errorf("%d retained messages are the most there may be: %w", v.b.options().Limits.RetainedMessages, ErrLimit)
+	return s.exceeded("retained_messages", ErrLimit, "%d retained messages are the most there may be", s.b.options().Limits.RetainedMessages)
 }
 
 // retainKey names the retained message of a topic in the engine.

@@ -41,7 +41,7 @@ func (r *routing) release() {
 func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig, from *Session) error {
 	r.bytes = m.size()
 	if !strings.HasPrefix(m.Destination, "topic/") {
-		bq, err := v.namedQueue(ctx, m.Destination, declared)
+		bq, err := v.namedQueue(ctx, m.Destination, declared, m.User)
 		if err != nil {
 			return err
 		}

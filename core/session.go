@@ -9,6 +9,7 @@ import (
 
 	"github.com/wyemq/wye/core/internal/outbox"
 	"github.com/wyemq/wye/core/internal/queue"
+	"github.com/wyemq/wye/core/internal/rate"
 )
 
 // Session is a logged-in client. Its methods may be called concurrently, except where one
@@ -38,6 +39,9 @@ type Session struct {
 	writer    writer
 	waker     waker
 	ways      atomic.Pointer[ways] // nil before the first publish
+	pace      *pace                // nil: there is no rate
+
+	incomplete atomic.Int64 // bytes of messages that the protocol has not read to their end
 
 	mu      sync.Mutex
 	subs    map[string]*attachment
@@ -45,11 +49,14 @@ type Session struct {
 	nextTag uint64
 	temp    string // token of temporary destinations, made on first use
 	err     error
-	expiry  *time.Timer // of the credentials; nil: they do not end
+	told    map[string]struct{} // limits that were logged
+	fair    *rate.Bucket        // what it may publish while memory is short; made on first use
+	expiry  *time.Timer         // of the credentials; nil: they do not end
 	closed  atomic.Bool
 
 	changing sync.Mutex // held while a subscription begins or ends
 	effort   int        // what the selectors cost, or more: see afford; guarded by changing
+	private  int        // private queues; guarded by changing
 
 	closing sync.Once
 	leaving sync.Once
@@ -141,6 +148,7 @@ func (s *Session) Close() error {
 		}
 		s.leave() // before the client id is free: who comes next finds what is kept
 		s.b.offline(s)
+		s.disconnect()
 		s.counters.sessions.Add(-1)
 		s.v.stats.disconnected(ReasonID(err))
 		s.observed(&Event{Kind: EventLogout, Err: err})

@@ -34,6 +34,7 @@ type state struct {
 	willDelay time.Duration
 	timers    [2]*time.Timer // of the will, of the session
 	over      bool
+	lasting   bool // counted in vhost.lasting
 
 	stored   bool                // the engine has the session
 	whole    bool                // and subscriptions and values
@@ -142,6 +143,7 @@ func (st *state) begin(s *Session, l *Login, expiry time.Duration) (subs []Subsc
 		return nil, false
 	}
 	st.session, st.expiry, st.left = s, expiry, noTime
+	st.count()
 	st.will, st.willDelay = l.Will, l.WillDelay // that of the old connection is void [MQTT-3.1.3-9]
 	subs = make([]Subscription, 0, len(st.subs))
 	for _, sub := range st.subs {
@@ -156,6 +158,18 @@ func (st *state) ended(now time.Time) bool {
 	return !st.left.IsZero() && st.expiry < forever && !now.Before(st.left.Add(st.expiry))
 }
 
+// count counts the state among those that last longer than their connection, if it does. The caller holds mu.
+func (st *state) count() {
+	if lasting := st.expiry > 0 && !st.over; lasting != st.lasting {
+		st.lasting = lasting
+		if lasting {
+			st.v.lasting.Add(1)
+		} else {
+			st.v.lasting.Add(-1)
+		}
+	}
+}
+
 func (st *state) setExpiry(d time.Duration) {
 	st.saving.Lock()
 	defer st.saving.Unlock()
@@ -165,6 +179,7 @@ func (st *state) setExpiry(d time.Duration) {
 		return
 	}
 	st.expiry = d
+	st.count()
 	st.tell(st.save())
 }
 
@@ -279,6 +294,7 @@ func (st *state) end() {
 		return
 	}
 	st.over = true
+	st.count()
 	subs, will := st.subs, st.will
 	ops := st.erase()
 	st.subs, st.values, st.will = nil, nil, nil

@@ -17,6 +17,8 @@ type Stats struct {
 	Retained int
 	Store    *engine.Usage // nil when the engine stores nothing
 	VHosts   []VHostStats  // by name
+	Limits   map[string]LimitStats
+	Memory   MemoryStats
 }
 
 // VHostStats is what was counted in one virtual host.
@@ -105,7 +107,7 @@ func (s *Session) Dropped(reason *Reason, n int) { s.v.stats.dropped(reason.ID()
 
 // Stats returns the counters as they are now.
 func (b *Broker) Stats() Stats {
-	out := Stats{Counts: newCounts(), Retained: b.eng.Retained().Len()}
+	out := Stats{Counts: newCounts(), Retained: b.eng.Retained().Len(), Limits: b.limitStats(), Memory: b.Memory()}
 	if e, ok := b.o.Engine.(engine.Sized); ok {
 		u := e.Usage()
 		out.Store = &u

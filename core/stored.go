@@ -149,7 +149,7 @@ func (spec *queueSpec) encode() []byte {
 	if spec.declared != nil {
 		b = spec.declared.append(b)
 	}
-	return b
+	return pack.String(b, spec.user)
 }
 
 func decodeQueueSpec(b []byte) (spec queueSpec, err error) {
@@ -160,6 +160,9 @@ func decodeQueueSpec(b []byte) (spec queueSpec, err error) {
 	spec = queueSpec{kind: r.String(), dest: r.String(), group: r.String()}
 	if r.Bool() {
 		spec.declared = readQueueConfig(&r)
+	}
+	if r.Len() > 0 { // else an earlier version has written it
+		spec.user = r.String()
 	}
 	return spec, r.Err()
 }

@@ -108,6 +108,9 @@ func (s *Session) keep(ctx context.Context, a *attachment) error {
 	s.mu.Lock()
 	delete(s.subs, sub.ID)
 	s.mu.Unlock()
+	if a.hasPrivate() {
+		s.private--
+	}
 	a.drop()
 	if !had && a.bound != nil && a.bound.kind == kindSession {
 		_ = s.v.remove(context.WithoutCancel(ctx), a.bound)
@@ -115,29 +118,41 @@ func (s *Session) keep(ctx context.Context, a *attachment) error {
 	return err
 }
 
-// mostEffort is how many operations the selectors of one session may have. Every publisher whose messages they are
-// asked about pays for them: 10,000 large ones would take tens of milliseconds for each message.
-const mostEffort = 50_000
+// smallSelector is what a selector may cost that is let in when all together are at their limit, up to twice that: some that
+// are huge must not keep all others out.
+const smallSelector = 50
 
-// afford counts the selector of a among those of the session, if it is not too much.
+// afford counts the selector of a among those of the session and of all, if it is not too much. Every publisher whose
+// messages it is asked about pays for it.
 func (s *Session) afford(a *attachment) error {
-	cost := a.selector.Cost()
-	if s.effort += cost; s.effort <= mostEffort {
+	l, cost := &s.b.options().Limits, a.cost()
+	if most := l.SelectorsInAll; s.b.effort.Load()+int64(cost) > int64(most) && (cost > smallSelector || s.b.effort.Load() > 2*int64(most)) {
+		return s.exceeded("selectors_in_all", ErrLimit, "all selectors have more than %d operations", most)
+	}
+	if s.effort += cost; s.effort <= l.Selectors {
 		return nil
 	}
 	s.effort = cost // subscriptions may have ended since
 	s.mu.Lock()
 	for id, other := range s.subs {
-		if other.selector != nil && id != a.sub.Load().ID {
-			s.effort += other.selector.Cost()
+		if id != a.sub.Load().ID {
+			s.effort += other.cost()
 		}
 	}
 	s.mu.Unlock()
-	if s.effort > mostEffort {
+	if s.effort > l.Selectors {
 		s.effort -= cost
-		return fmt.Errorf("selectors of more than %d operations in one session: %w", mostEffort, ErrLimit)
+		return s.exceeded("selectors", ErrLimit, "selectors of more than %d operations in one session", l.Selectors)
 	}
 	return nil
+}
+
+// cost is how many operations the selector has.
+func (a *attachment) cost() int {
+	if a.selector == nil {
+		return 0
+	}
+	return a.selector.Cost()
 }
 
 // start attaches a, in the place of old, and makes it the session's.
@@ -147,12 +162,21 @@ func (s *Session) start(ctx context.Context, a, old *attachment) error {
 	if err != nil {
 		if old != nil && old.over { // it has made room in vain
 			delete(s.subs, old.sub.Load().ID)
+			if old.hasPrivate() {
+				s.private--
+			}
 		}
 		s.mu.Unlock()
 		return err
 	}
 	s.subs[a.sub.Load().ID] = a
 	s.mu.Unlock()
+	if a.hasPrivate() {
+		s.private++
+	}
+	if old != nil && old.hasPrivate() {
+		s.private--
+	}
 	return nil
 }
 
@@ -178,24 +202,32 @@ func (sub *Subscription) sameConsumer(o *Subscription) bool {
 		sub.Sole == o.Sole && sub.Priority == o.Priority && !sub.Browse && !o.Browse
 }
 
-// replaceable returns the subscription that sub takes the place of.
+// replaceable returns the subscription that sub takes the place of. The caller holds changing.
 func (s *Session) replaceable(sub *Subscription) (*attachment, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.subs[sub.ID]
-	switch {
-	case old == nil && len(s.subs) >= s.b.options().Limits.Subscriptions:
-		return nil, fmt.Errorf("%d subscriptions are the most one session may have: %w", s.b.options().Limits.Subscriptions, ErrLimit)
+	old, many := s.subs[sub.ID], len(s.subs)
+	s.mu.Unlock()
+	l := &s.b.options().Limits
+	switch _, kept := s.st.subscription(sub.ID); {
+	case old == nil && many >= l.Subscriptions:
+		return nil, s.exceeded("subscriptions", ErrLimit, "%d subscriptions are the most one session may have", l.Subscriptions)
 	case old != nil && (!old.sub.Load().sameSource(sub)):
 		return nil, fmt.Errorf("subscription id %q is taken: %w", sub.ID, ErrInUse)
+	case sub.private() && (old == nil || !old.hasPrivate()) && !kept && s.private >= l.PrivateQueues: // what is kept was permitted
+		return nil, s.exceeded("private_queues", ErrLimit,
+			"%d subscriptions that are acknowledged or durable are the most one session may have", l.PrivateQueues)
 	default:
 		return old, nil
 	}
 }
 
+// hasPrivate reports whether the attachment has a queue of its own.
+func (a *attachment) hasPrivate() bool { return a.bound != nil && a.bound.kind == kindSession }
+
 // attach joins the index or a queue, in the place of old.
 func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	v, sub := a.s.v, a.sub.Load()
+	a.s.b.effort.Add(int64(a.cost()))
 	a.s.v.stats.subscriptions.Add(1)
 	if sub.direct() {
 		a.entry = new(entry)
@@ -212,6 +244,7 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 		err = a.join(bq, old)
 	}
 	if err != nil {
+		a.s.b.effort.Add(-int64(a.cost()))
 		a.s.v.stats.subscriptions.Add(-1)
 	}
 	return err
@@ -258,12 +291,12 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 		if !s.owns(sub.Filter) {
 			return nil, fmt.Errorf("temporary queue of another session: %w", ErrDenied)
 		}
-		return v.namedQueue(ctx, sub.Filter, nil)
+		return v.namedQueue(ctx, sub.Filter, nil, s.principal.Name)
 	case strings.HasPrefix(sub.Filter, "queue/"):
 		if sub.Passive && v.lookup(v.queueLog(sub.Filter)) == nil {
 			return nil, fmt.Errorf("there is no such queue: %w", ErrNotFound)
 		}
-		return v.namedQueue(ctx, sub.Filter, sub.Queue)
+		return v.namedQueue(ctx, sub.Filter, sub.Queue, s.principal.Name)
 	case sub.Group != "":
 		id := v.groupLog(sub.Group, sub.Filter)
 		if bq := v.find(id); bq != nil {
@@ -273,14 +306,16 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 			return bq, nil
 		}
 		return v.make(ctx, v.place(id, sub.Durable), queueSpec{
-			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: sub.Durable, declared: sub.Queue,
+			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: sub.Durable, declared: sub.Queue, user: s.principal.Name,
 		})
 	default:
 		id := v.sessionLog(s.principal.ClientID, sub.ID)
 		if bq := v.lookup(id); bq != nil { // also when it is to be kept no longer: something may wait in it
 			return bq, nil
 		}
-		return v.open(ctx, v.place(id, sub.Durable), queueSpec{kind: kindSession, dest: sub.Filter, client: s.principal.ClientID})
+		return v.open(ctx, v.place(id, sub.Durable), queueSpec{
+			kind: kindSession, dest: sub.Filter, client: s.principal.ClientID, durable: sub.Durable, user: s.principal.Name,
+		})
 	}
 }
 
@@ -306,7 +341,8 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 		return errors.Join(err, s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, id)))
 	}
 	a.drop()
-	if a.bound != nil && a.bound.kind == kindSession {
+	if a.hasPrivate() {
+		s.private--
 		return errors.Join(err, s.v.remove(ctx, a.bound))
 	}
 	return err

@@ -28,6 +28,7 @@ type vhost struct {
 	token     string // name, fit to be a part of a log id
 	index     *subtree.Tree[*entry]
 	retaining retaining
+	lasting   atomic.Int64 // sessions that outlive, or have outlived, their connection
 	room      retainRoom
 	stats     stats
 
@@ -77,7 +78,22 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
 	if most := cmp.Or(v.settings.MaxQueues, v.b.options().Limits.Queues); len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
-		return nil, fmt.Errorf("open queue %s: %d queues are the most there may be (limits.queues, vhosts.max_queues): %w", spec.name(), most, ErrLimit)
+		err := &limitError{"queues", fmt.Sprintf("open queue %s: %d queues are the most there may be (vhosts.max_queues)", spec.name(), most), ErrLimit}
+		v.b.note("queues", false, true, whom{client: spec.client, user: spec.user}, err)
+		return nil, err
+	}
+	if spec.counted() {
+		account := accountKey{vhost: v.name, user: spec.user}
+		defer func() {
+			if err != nil {
+				v.b.freeQueue(account)
+			}
+		}()
+		if !v.b.claimQueue(account) && ctx != v.b.ctx {
+			err := &limitError{"user_durable_queues", fmt.Sprintf("open queue %s: %d durable queues are the most one user may have", spec.name(), v.b.options().Limits.UserDurableQueues), ErrLimit}
+			v.b.note("user_durable_queues", false, true, whom{client: spec.client, user: spec.user}, err)
+			return nil, err
+		}
 	}
 	bq = &boundQueue{
 		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,
@@ -129,6 +145,9 @@ func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
 		return nil
 	}
 	delete(v.queues, bq.id)
+	if bq.spec.counted() {
+		v.b.freeQueue(accountKey{vhost: v.name, user: bq.spec.user})
+	}
 	if bq.entry != nil {
 		v.index.Remove(bq.filter, bq.entry)
 	}
@@ -232,7 +251,8 @@ func (v *vhost) policy(dest string, declared *QueueConfig) QueueConfig {
 }
 
 // namedQueue returns the queue of a "queue/…" or "temp/…" destination, made on first use.
-func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConfig) (*boundQueue, error) {
+// user is who uses it first.
+func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConfig, user string) (*boundQueue, error) {
 	id := v.queueLog(dest)
 	if bq := v.lookup(id); bq != nil {
 		bq.differs(declared)
@@ -242,7 +262,7 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 		token, _, _ := strings.Cut(rest, "/")
 		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token})
 	}
-	bq, err := v.make(ctx, id, queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared})
+	bq, err := v.make(ctx, id, queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared, user: user})
 	if err == nil {
 		bq.differs(declared)
 	}
@@ -266,7 +286,7 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 		return nil
 	}
 	dest = deadLetterDest(dest)
-	dlq, err := v.namedQueue(v.b.ctx, dest, nil)
+	dlq, err := v.namedQueue(v.b.ctx, dest, nil, "")
 	if err != nil || dlq == bq {
 		v.b.log.Error("message without a dead letter queue", "queue", bq.name, "dead_letter", dest, "error", err)
 		return nil

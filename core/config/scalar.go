@@ -45,7 +45,7 @@ func isScalar(t reflect.Type) bool {
 func isSize(key string) bool {
 	for word := range strings.SplitSeq(last(key), "_") {
 		switch word {
-		case "bytes", "size", "buffer", "body", "free":
+		case "bytes", "size", "buffer", "body", "free", "memory":
 			return true
 		}
 	}

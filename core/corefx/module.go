@@ -159,11 +159,18 @@ type muxIn struct {
 	fx.In
 
 	Log       *slog.Logger
+	Broker    *core.Broker
 	Protocols []core.Protocol `group:"protocols"`
 }
 
 // newMux joins all protocols; listeners pick theirs of it.
-func newMux(in muxIn) (*core.Mux, error) { return core.NewMux(in.Log, byName(in.Protocols)...) }
+func newMux(in muxIn) (*core.Mux, error) {
+	m, err := core.NewMux(in.Log, byName(in.Protocols)...)
+	if err == nil {
+		m.Admits(in.Broker.Admit)
+	}
+	return m, err
+}
 
 // Runners are all that run, whatever else they are.
 type Runners []core.Runner
@@ -171,6 +178,7 @@ type Runners []core.Runner
 type runnersIn struct {
 	fx.In
 
+	Broker         *core.Broker
 	Engine         engine.Engine
 	Runners        []core.Runner        `group:"runners"`
 	Protocols      []core.Protocol      `group:"protocols"`
@@ -182,7 +190,7 @@ type runnersIn struct {
 
 // newRunners finds them.
 func newRunners(in runnersIn) Runners {
-	all := appendRunners(slices.Clone(Runners(in.Runners)), []engine.Engine{in.Engine})
+	all := appendRunners(append(slices.Clone(Runners(in.Runners)), in.Broker), []engine.Engine{in.Engine})
 	all = appendRunners(all, in.Protocols)
 	all = appendRunners(all, in.Authenticators)
 	all = appendRunners(all, in.Authorizers)

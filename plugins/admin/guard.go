@@ -83,6 +83,9 @@ func (s *Server) permits(w http.ResponseWriter, r *http.Request, route *Route) b
 	switch {
 	case err == nil:
 		return true
+	case errors.Is(err, core.ErrTries):
+		w.Header().Set("Retry-After", "30")
+		refuse(w, http.StatusTooManyRequests, core.ErrTries.Error())
 	case errors.Is(err, core.ErrLogin):
 		w.Header().Set("WWW-Authenticate", `Basic realm="wye", charset="UTF-8"`)
 		refuse(w, http.StatusUnauthorized, "credentials are needed of somebody who may manage "+route.Manage)

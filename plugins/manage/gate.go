@@ -70,6 +70,12 @@ func info(r *http.Request) *core.ConnInfo {
 // Refuse answers that err keeps somebody out.
 func Refuse(w http.ResponseWriter, err error) {
 	switch {
+	case errors.Is(err, core.ErrTries):
+		w.Header().Set("Retry-After", "30")
+		http.Error(w, core.ErrTries.Error(), http.StatusTooManyRequests)
+	case errors.Is(err, core.ErrBusy):
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, core.ErrBusy.Error(), http.StatusServiceUnavailable)
 	case errors.Is(err, core.ErrLogin):
 		w.Header().Set("WWW-Authenticate", `Basic realm="wye", charset="UTF-8"`)
 		http.Error(w, core.ErrLogin.Error(), http.StatusUnauthorized)

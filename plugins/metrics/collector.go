@@ -23,6 +23,8 @@ type Collector struct {
 	sessions, kept, subscriptions, retained          metric
 	received, delivered, receivedBody, deliveredBody metric
 	dropped, disconnects                             metric
+	limitRefused, limitSlowed                        metric
+	memory, memoryBudget                             metric
 	auditWritten, auditLost                          metric
 
 	queues, ready, unacked                               metric
@@ -71,6 +73,11 @@ func NewCollector(cfg Config, source Source) *Collector {
 		c.auditLost = counter("audit_lost_total", "Lines of the audit log that were lost, because they could not be written.")
 	}
 
+	c.limitRefused = counter("limit_refused_total", "What was refused because a limit was reached, by its key in the configuration.", "limit")
+	c.limitSlowed = counter("limit_slowed_total", "How often somebody had to wait because a limit was reached, by its key in the configuration.", "limit")
+	c.memory = gauge("memory_bytes", "Memory in use, and what it is known to be held for (messages in several outboxes count in each).", "what")
+	c.memoryBudget = gauge("memory_budget_bytes", "Memory that may be used.")
+
 	c.store = gauge("store_bytes", "Bytes that the engine has on disk.")
 	c.storeFree = gauge("store_free_bytes", "Bytes that are left for it there.")
 
@@ -111,6 +118,7 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	}
 	s := c.source.Broker()
 	c.collectBroker(o, &s)
+	c.collectLimits(o, s.Limits)
 	c.collectQueues(o, s.Queues)
 }
 
@@ -142,6 +150,14 @@ func (c *Collector) collectBroker(o output, s *core.Stats) {
 		o.put(c.store, float64(s.Store.Bytes))
 		o.put(c.storeFree, float64(s.Store.Free))
 	}
+	if m := &s.Memory; m.Budget > 0 {
+		o.put(c.memoryBudget, float64(m.Budget))
+		for what, n := range map[string]int64{
+			"used": m.Used, "live": m.Live, "heap": m.Heap, "foreign": m.Foreign, "outboxes": m.Outboxes, "incomplete": m.Incomplete, "queues": m.Queues,
+		} {
+			o.put(c.memory, float64(n), what)
+		}
+	}
 	for i := range s.VHosts {
 		c.collectVHost(o, s.VHosts[i].Name, &s.VHosts[i].Counts)
 	}
@@ -165,6 +181,27 @@ func (c *Collector) collectVHost(o output, vhost string, s *core.Counts) {
 	}
 	for reason, n := range s.Disconnects {
 		o.put(c.disconnects, float64(n), vhost, reason)
+	}
+}
+
+// collectLimits adds up those of the broker, which has keys below "limits", and those of listeners.
+func (c *Collector) collectLimits(o output, broker map[string]core.LimitStats) {
+	all := maps.Clone(broker)
+	if all == nil {
+		all = make(map[string]core.LimitStats)
+	}
+	if c.source.Listeners != nil {
+		for _, l := range c.source.Listeners() {
+			for limit, n := range l.Limits {
+				s := all[limit]
+				s.Refused += n
+				all[limit] = s
+			}
+		}
+	}
+	for limit, n := range all {
+		o.put(c.limitRefused, float64(n.Refused), limit)
+		o.put(c.limitSlowed, float64(n.Slowed), limit)
 	}
 }
 

@@ -31,6 +31,8 @@ type Listener struct {
 	Accepted uint64
 	// Ended counts by reason id: those that are over, and those that never came to be.
 	Ended map[string]uint64
+	// Limits counts how often a limit of the listener was reached, by its key.
+	Limits map[string]uint64
 	// ReceivedBytes and SentBytes count what has passed, as the transport sees it.
 	ReceivedBytes, SentBytes uint64
 	// Certificates are those that it shows, and the revocation lists that it goes by.

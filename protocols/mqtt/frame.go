@@ -163,6 +163,14 @@ func (f *frames) space(total int) {
 	}
 }
 
+// held returns how large the buffer of an incomplete packet is, when that is worth telling.
+func (f *frames) held() int {
+	if len(f.buf) < 4*readSize || f.at == f.end {
+		return 0
+	}
+	return len(f.buf)
+}
+
 // release gives the buffer back.
 func (f *frames) release() {
 	if f.pooled != nil {

@@ -189,12 +189,15 @@ func (p *peer) say(parts ...[]byte) error {
 func (p *peer) idle() error {
 	p.settleAcked()
 	p.release()
-	if !p.dirty && !p.answered.Swap(false) {
-		return nil
+	if p.dirty || p.answered.Swap(false) {
+		p.dirty = false
+		if err := p.c.Flush(); err != nil && !errors.Is(err, core.ErrGone) {
+			return fmt.Errorf("flush: %w", err)
+		}
 	}
-	p.dirty = false
-	if err := p.c.Flush(); err != nil && !errors.Is(err, core.ErrGone) {
-		return fmt.Errorf("flush: %w", err)
+	if n := p.in.held(); n != p.holding && p.session != nil {
+		p.holding = n
+		return p.session.Held(p.ctx, n)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ const (
 	codeBadLogin         = 0x86
 	codeDenied           = 0x87
 	codeUnavailable      = 0x88
+	codeBusy             = 0x89
 	codeShutdown         = 0x8B
 	codeBadMethod        = 0x8C
 	codeKeepAlive        = 0x8D
@@ -39,11 +40,13 @@ const (
 	codeReceiveMaximum   = 0x93
 	codeAliasInvalid     = 0x94
 	codeTooLarge         = 0x95
+	codeTooFast          = 0x96
 	codeQuota            = 0x97
 	codeAdministrative   = 0x98
 	codePayloadInvalid   = 0x99
 	codeRetain           = 0x9A
 	codeQoS              = 0x9B
+	codeConnectRate      = 0x9F
 	codeMaxConnectTime   = 0xA0
 	codeNoWildcards      = 0xA2
 	v3BadVersion         = 1
@@ -93,6 +96,12 @@ func reasonFor(code byte) error {
 		return core.ErrInternal
 	case codeUnavailable:
 		return core.ErrUnavailable
+	case codeBusy:
+		return core.ErrBusy
+	case codeTooFast:
+		return core.ErrRate
+	case codeConnectRate:
+		return core.ErrTries
 	default:
 		return core.ErrInvalid
 	}
@@ -110,6 +119,9 @@ var endings = []struct {
 	{core.ErrTooBig, codeTooLarge},
 	{core.ErrSlowConsumer, codeQuota},
 	{core.ErrLimit, codeQuota},
+	{core.ErrRate, codeTooFast},
+	{core.ErrTries, codeConnectRate},
+	{core.ErrBusy, codeBusy},
 	{core.ErrQueueFull, codeQuota},
 	{core.ErrDenied, codeDenied},
 	{core.ErrLogin, codeDenied},
@@ -151,6 +163,10 @@ func faultOf(err error) *fault {
 // connectCode returns the CONNACK code of a refused login.
 func connectCode(err error, anonymous bool) byte {
 	switch {
+	case errors.Is(err, core.ErrTries), errors.Is(err, core.ErrRate):
+		return codeConnectRate
+	case errors.Is(err, core.ErrBusy):
+		return codeBusy
 	case errors.Is(err, core.ErrLogin) && anonymous:
 		return codeDenied
 	case errors.Is(err, core.ErrLogin):
@@ -176,7 +192,7 @@ func v3Connect(code byte) (byte, bool) {
 		return v3BadVersion, true
 	case codeBadClientID, codeUnspecified:
 		return v3BadClientID, true
-	case codeUnavailable, codeQuota, 0x89, 0x9F:
+	case codeUnavailable, codeQuota, codeBusy, codeConnectRate:
 		return v3Unavailable, true
 	case codeBadLogin:
 		return v3BadLogin, true
@@ -191,7 +207,7 @@ func publishCode(err error) byte {
 	switch {
 	case errors.Is(err, core.ErrDenied):
 		return codeDenied
-	case errors.Is(err, core.ErrQueueFull), errors.Is(err, core.ErrLimit):
+	case errors.Is(err, core.ErrQueueFull), errors.Is(err, core.ErrLimit), errors.Is(err, core.ErrRate), errors.Is(err, core.ErrBusy):
 		return codeQuota
 	case errors.Is(err, core.ErrInvalid):
 		return codeTopicInvalid

@@ -31,6 +31,7 @@ type peer struct {
 	assigned  bool // the client identifier is of our making
 	session   *core.Session
 	maxPacket int // of the client; 0: any
+	holding   int // bytes of an incomplete packet, as the core was told
 	window    int // how many deliveries it may hold
 
 	authMethod string

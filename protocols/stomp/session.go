@@ -40,6 +40,7 @@ type session struct {
 	composites []*subscription
 	txs        map[string]*transaction
 	sent       func(core.Published, error) // done of a SEND without receipt
+	holding    int                         // what the core was told
 	temps      map[string]int              // temporary queues that are subscribed to, and how often
 	last       cached
 	acked      []uint64  // tags to be settled in one go, see settleAcked
@@ -187,9 +188,43 @@ func (s *session) feed(data []byte) error {
 		}
 	}
 	if s.gathers {
+		return s.held()
+	}
+	if err := s.idle(); err != nil {
+		return err
+	}
+	return s.held()
+}
+
+// held tells the core what is held, which may have to wait for it.
+func (s *session) held() error {
+	if err := s.hold(); err != nil {
+		return s.refuse(err, "", true)
+	}
+	s.beat.heard(s.conn) // a client that was held back has not been silent
+	return nil
+}
+
+// mostUntold is how many bytes of incomplete frames and open transactions are not worth telling the core.
+const mostUntold = 64 << 10
+
+// hold tells the core what is held of frames that are not complete, and of open transactions.
+func (s *session) hold() error {
+	if s.core == nil {
 		return nil
 	}
-	return s.idle()
+	n := s.parser.Held()
+	for _, t := range s.txs {
+		n += int(t.bytes)
+	}
+	if n < mostUntold {
+		n = 0
+	}
+	if n == s.holding {
+		return nil
+	}
+	s.holding = n
+	return s.core.Held(s.ctx, n)
 }
 
 // idle finishes what was begun with the frames that have come, before it is waited for more.

@@ -24,16 +24,15 @@ type ackedIn struct {
 func (s *session) room(t *transaction, ops int, bytes int64) error {
 	l := &s.limits
 	if n := len(t.Sends) + len(t.Settles) + ops; n > l.TransactionOps {
-		return fmt.Errorf("a transaction may have %d frames: %w", l.TransactionOps, core.ErrLimit)
+		return s.core.Exceeded("transaction_ops", "a transaction may have %d frames", l.TransactionOps)
 	}
 	held := bytes
 	for _, other := range s.txs {
 		held += other.bytes
 	}
 	if held > l.TransactionBytes {
-		return fmt.Errorf("open transactions may have %d bytes: %w", l.TransactionBytes, core.ErrLimit)
+		return s.core.Exceeded("transaction_bytes", "open transactions may have %d bytes", l.TransactionBytes)
 	}
-	t.bytes += bytes
 	t.bytes += bytes
 	return nil
 }
@@ -60,7 +59,7 @@ func (s *session) begin(f *frame.Frame, receipt string) error {
 	case t != nil:
 		return fmt.Errorf("transaction %q has begun already: %w", clip(id), core.ErrInvalid)
 	case len(s.txs) >= s.limits.Transactions:
-		return fmt.Errorf("%d transactions are open already: %w", len(s.txs), core.ErrLimit)
+		return s.core.Exceeded("transactions", "%d transactions are open already", len(s.txs))
 	}
 	if s.txs == nil {
 		s.txs = make(map[string]*transaction)

@@ -33,8 +33,8 @@ func (c *conn) Serve(ctx context.Context) error {
 			return err
 		}
 		info.Local, info.Remote = c.nc.LocalAddr(), c.nc.RemoteAddr()
-		if err := c.hub.Readdress(&c.Conn); err != nil {
-			return err
+		if info.Refused == nil {
+			info.Refused = c.hub.Readdress(&c.Conn)
 		}
 	}
 	if s, ok := c.nc.(*tls.Conn); ok {

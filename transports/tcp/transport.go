@@ -109,9 +109,12 @@ func (t *Transport) admit(nc net.Conn, h core.Handler) {
 		info.Local, info.Remote = nc.LocalAddr(), nc.RemoteAddr()
 	}
 	if err := t.hub.Reserve(info.Remote); err != nil {
-		t.log.Info("connection refused", "remote", info.Remote, "reason", core.ReasonID(err), "error", err)
-		_ = nc.Close()
-		return
+		t.hub.LogRefused(slog.LevelInfo, core.ReasonID(err), err, "remote", nc.RemoteAddr())
+		if errors.Is(err, core.ErrShutdown) || !t.hub.ReserveToRefuse() {
+			_ = nc.Close()
+			return
+		}
+		info.Refused = err
 	}
 	c := &conn{hub: &t.hub, h: h}
 	c.Attach(&t.hub, nc, info)

@@ -34,6 +34,7 @@ const controlSize = 125
 // conn is an upgraded connection.
 type conn struct {
 	wire.Conn
+	hub   *wire.Hub
 	h     core.Handler
 	ws    *websocket.Conn
 	br    *bufio.Reader // gorilla's: frame heads and control frames; what is read ahead is in below
@@ -65,6 +66,7 @@ type below struct {
 // take makes nc the connection's, and returns what gorilla works on.
 func (c *conn) take(h *wire.Hub, nc net.Conn, info *core.ConnInfo) (net.Conn, *bufio.Reader) {
 	_ = nc.SetDeadline(time.Time{}) // those of the HTTP server
+	c.hub = h
 	c.Attach(h, nc, info)
 	c.below = below{Conn: nc, c: c, in: wire.NewReader(nc)}
 	c.br = bufio.NewReaderSize(&c.below, gorillaBuffer)
@@ -206,7 +208,7 @@ func (c *conn) failed(err error) error {
 	case c.below.err != nil || errors.As(err, &closed):
 		return io.ErrUnexpectedEOF // RFC 6455, section 7.1.5: 1006
 	case errors.Is(err, websocket.ErrReadLimit):
-		return c.Fail(tooBig(c.most))
+		return c.Fail(c.tooBig())
 	case errors.As(err, &corrupt):
 		return c.Fail(fmt.Errorf("%w: %w", core.ErrInvalid, err))
 	default: // gorilla has found a frame that breaks the rules
@@ -214,8 +216,9 @@ func (c *conn) failed(err error) error {
 	}
 }
 
-func tooBig(most int64) error {
-	return fmt.Errorf("message of more than %d bytes (max_message_size): %w", most, core.ErrTooBig)
+func (c *conn) tooBig() error {
+	c.hub.Reached("max_message_size")
+	return fmt.Errorf("message of more than %d bytes (max_message_size): %w", c.most, core.ErrTooBig)
 }
 
 // WriteMessage implements core.Conn: one frame, unmasked, gathered until Flush.

@@ -48,7 +48,7 @@ func (m *message) check(b []byte, err error) error {
 		return limit
 	}
 	if m.total > m.c.most { // inflated; what is sent plainly is refused by the head of the frame
-		return m.c.Fail(tooBig(m.c.most))
+		return m.c.Fail(m.c.tooBig())
 	}
 	if m.text && !m.valid(b) {
 		return m.c.Fail(fmt.Errorf("text message: %w", core.ErrNotUTF8))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -105,6 +106,13 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if d, ok := u.h.(core.Doorkeeper); ok {
+		if err := d.Admit(); err != nil {
+			u.t.hub.Refuse(core.ReasonID(err))
+			u.full(w, r, remote, err)
+			return
+		}
+	}
 	if err := u.t.hub.Reserve(remote); err != nil {
 		u.full(w, r, remote, err)
 		return
@@ -139,7 +147,7 @@ func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr
 	if err != nil {
 		u.t.hub.Release(remote)
 		u.t.hub.Refuse(core.ErrInvalid.ID())
-		u.t.log.Info("connection refused", "remote", remote, "path", clip(info.Path), "reason", core.ErrInvalid.ID(), "error", err)
+		u.t.hub.LogRefused(slog.LevelInfo, core.ErrInvalid.ID(), err, "remote", remote, "path", clip(info.Path))
 		return
 	}
 	c.open(ws)
@@ -149,7 +157,7 @@ func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr
 // refuse counts, logs and answers.
 func (u *upgrade) refuse(w http.ResponseWriter, r *http.Request, remote net.Addr, status int, reason string, err error) {
 	u.t.hub.Refuse(reason)
-	u.t.log.Info("connection refused", "remote", remote, "path", clip(r.URL.Path), "reason", reason, "error", err)
+	u.t.hub.LogRefused(slog.LevelInfo, reason, err, "remote", remote, "path", clip(r.URL.Path))
 	reply(w, status, err.Error())
 }
 
@@ -169,7 +177,7 @@ func (u *upgrade) full(w http.ResponseWriter, r *http.Request, remote net.Addr, 
 	if limit := new(wire.LimitError); errors.As(err, &limit) && limit.PerAddress {
 		status = http.StatusTooManyRequests
 	}
-	u.t.log.Info("connection refused", "remote", remote, "path", clip(r.URL.Path), "reason", core.ReasonID(err), "error", err)
+	u.t.hub.LogRefused(slog.LevelInfo, core.ReasonID(err), err, "remote", remote, "path", clip(r.URL.Path))
 	w.Header().Set("Retry-After", "5")
 	reply(w, status, err.Error())
 }

@@ -87,6 +87,7 @@ func (w *waiting) state(nc net.Conn, s http.ConnState) {
 	w.mu.Unlock()
 	switch {
 	case full:
+		w.t.hub.Reached("handshakes")
 		w.refuse(nc, slog.LevelInfo, fmt.Errorf("%d connections are in the handshake: %w", w.most(), core.ErrLimit))
 		_ = nc.Close()
 	case s == http.StateClosed && a != nil && !a.told:
@@ -125,5 +126,5 @@ func insecure(nc net.Conn) error {
 func (w *waiting) refuse(nc net.Conn, level slog.Level, err error) {
 	reason := core.ReasonID(err)
 	w.t.hub.Refuse(reason)
-	w.t.log.Log(context.Background(), level, "connection refused", "remote", nc.RemoteAddr(), "reason", reason, "error", err)
+	w.t.hub.LogRefused(level, reason, err, "remote", nc.RemoteAddr())
 }

@@ -87,6 +87,7 @@ type Box[T any] struct {
 	mu    sync.Mutex
 	drop  *Buffer[T] // droppable items; nil: none
 	bytes int64
+	taken int64      // bytes of the droppable items that were taken last, and are perhaps still being written
 	sure  *Buffer[T] // items that are never dropped; nil: none
 }
 
@@ -206,7 +207,7 @@ func (b *Box[T]) PushSure(c *Config[T], items ...T) {
 func (b *Box[T]) Take(c *Config[T]) *Buffer[T] {
 	b.mu.Lock()
 	drop, sure := b.drop, b.sure
-	b.drop, b.sure, b.bytes = nil, nil, 0
+	b.drop, b.sure, b.bytes, b.taken = nil, nil, 0, b.bytes
 	b.mu.Unlock()
 	if sure == nil {
 		return drop
@@ -233,4 +234,11 @@ func (b *Box[T]) Len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.drop.Items()) + len(b.sure.Items())
+}
+
+// Bytes returns what the droppable items count for, those included that were taken last.
+func (b *Box[T]) Bytes() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes + b.taken
 }

@@ -75,6 +75,9 @@ func (p *Parser) Forget() {
 // Partial reports whether a frame has begun and is not complete.
 func (p *Parser) Partial() bool { return p.state != between }
 
+// Held returns how many octets of a frame that is not complete the parser holds.
+func (p *Parser) Held() int { return len(p.head) + cap(p.body) }
+
 // Next takes octets of data until a frame is complete and returns it with the rest of data. It
 // returns nil when all of data was taken and more is needed; a line end between frames, a
 // heart-beat among them, is just taken. data is not kept. The frame is valid until the next call

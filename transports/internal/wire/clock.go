@@ -87,6 +87,7 @@ func (h *Hub) sweep(now time.Time, beds *sync.WaitGroup) {
 		h.list = append(h.list, c)
 	}
 	h.mu.Unlock()
+	h.forget(now)
 	for i, c := range h.list {
 		h.list[i] = nil
 		if c.check(now) {

@@ -45,11 +45,17 @@ type Conn struct {
 // Attach makes nc the connection below and info what Info returns.
 func (c *Conn) Attach(h *Hub, nc net.Conn, info *core.ConnInfo) {
 	c.hub, c.nc, c.info, c.from = h, nc, info, info.Remote
+	if info.Refused != nil { // counted among those only
+		c.from = nil
+	}
 	c.attach(nc, h.bounds().WriteTimeout, c.Close)
 	c.started = h.clock()
 	c.beaten = c.started
 	c.heard.Store(c.started)
 }
+
+// refused reports whether the connection has no place, and is served only to be told so.
+func (c *Conn) refused() bool { return c.info.Refused != nil && c.from == nil }
 
 // Info implements core.Conn.
 func (c *Conn) Info() *core.ConnInfo { return c.info }
@@ -129,10 +135,14 @@ func (c *Conn) Received(n int) error {
 	}
 	limit := c.hub.bounds().MaxMessageSizeBeforeLogin
 	if c.early += int64(n); c.early > limit {
+		c.hub.Reached("max_message_size_before_login")
 		return c.Fail(fmt.Errorf("more than %d bytes before login (max_message_size_before_login): %w", limit, core.ErrTooBig))
 	}
 	return nil
 }
+
+// HeldBack implements core.Holder.
+func (c *Conn) HeldBack() { c.heard.Store(c.hub.clock()) }
 
 // Heard notes n bytes from the network: any byte is a sign of life.
 func (c *Conn) Heard(n int) {
@@ -223,8 +233,13 @@ func (c *Conn) check(now time.Time) (late bool) {
 		return n > until
 	}
 	switch silent := time.Duration(n - c.heard.Load()); {
+	case c.refused():
+		if time.Duration(n-c.started) > min(l.LoginTimeout, refuseTime) {
+			c.Close(c.info.Refused)
+		}
 	case !c.loggedIn.Load():
 		if time.Duration(n-c.started) > l.LoginTimeout {
+			c.hub.Reached("login_timeout")
 			c.Close(fmt.Errorf("nobody logged in within %s (login_timeout): %w", l.LoginTimeout, core.ErrLoginTimeout))
 		}
 	case l.IdleTimeout > 0 && !c.own.Load() && silent > l.IdleTimeout:

@@ -54,23 +54,16 @@ type Hub struct {
 	accepted uint64
 	in, out  uint64 // bytes of connections that have ended
 	conns    map[*Conn]Session
+	refusing int // connections that are only told that they are refused
 	byAddr   map[string]int
+	paces    map[string]pace // by address; "": all
 	ended    map[string]uint64
+	limits   map[string]uint64
+	lines    pace    // of the log, about what was refused
+	silent   int     // that were left out
 	list     []*Conn // of the clock, used again
 	cutOff   bool
 }
-
-// LimitError says why a connection is not admitted. It is an ErrLimit.
-type LimitError struct {
-	msg string
-	// PerAddress says that it is the address that has too many, not the listener.
-	PerAddress bool
-}
-
-func (e *LimitError) Error() string { return e.msg }
-
-// Unwrap returns core.ErrLimit.
-func (e *LimitError) Unwrap() error { return core.ErrLimit }
 
 // ids numbers connections. ConnInfo.ID is unique in the process, whatever the number of listeners, so
 // this is the process's.
@@ -78,81 +71,6 @@ var ids atomic.Uint64
 
 // NewID returns the id of a new connection: "c17".
 func NewID() string { return "c" + strconv.FormatUint(ids.Add(1), 10) }
-
-// Reserve makes room for a connection from addr, which is nil when it is not known yet (see Readdress). The error is a *LimitError or ErrShutdown. Serve or
-// Release must follow.
-func (h *Hub) Reserve(addr net.Addr) error {
-	host, l := hostOf(addr), h.bounds()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	err := error(nil)
-	switch {
-	case h.ctx == nil:
-		return fmt.Errorf("not started yet: %w", core.ErrUnavailable)
-	case h.stopping:
-		return core.ErrShutdown
-	case l.MaxConnections > 0 && h.reserved >= l.MaxConnections:
-		err = &LimitError{msg: fmt.Sprintf("%d connections are open, which is all that is permitted (max_connections)", h.reserved)}
-	default:
-		err = h.claim(host)
-	}
-	if err != nil {
-		h.count(core.ErrLimit.ID())
-		return err
-	}
-	h.reserved++
-	h.work.Add(1)
-	return nil
-}
-
-// claim counts a connection of host, if one more is permitted. An unknown host is not counted.
-func (h *Hub) claim(host string) error {
-	most := h.bounds().MaxConnectionsPerAddress
-	switch {
-	case most == 0 || host == "":
-		return nil
-	case h.byAddr[host] >= most:
-		return &LimitError{
-			msg:        fmt.Sprintf("%d connections of %s are open, which is all that is permitted (max_connections_per_address)", most, host),
-			PerAddress: true,
-		}
-	case h.byAddr == nil:
-		h.byAddr = make(map[string]int)
-	}
-	h.byAddr[host]++
-	return nil
-}
-
-// Readdress counts c, for which Reserve was called without an address, as one of the address that
-// its info has got meanwhile. It is called by Session.Serve.
-func (h *Hub) Readdress(c *Conn) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := h.claim(hostOf(c.info.Remote)); err != nil {
-		return err
-	}
-	c.from = c.info.Remote
-	return nil
-}
-
-// Release gives back what Reserve has reserved.
-func (h *Hub) Release(addr net.Addr) {
-	h.mu.Lock()
-	h.release(addr)
-	h.mu.Unlock()
-	h.work.Done()
-}
-
-func (h *Hub) release(addr net.Addr) {
-	h.reserved--
-	host := hostOf(addr)
-	if h.byAddr == nil || host == "" {
-		return
-	}
-	if h.byAddr[host]--; h.byAddr[host] <= 0 {
-		delete(h.byAddr, host)
-	}
-}
 
 // Serve runs s, for which Reserve was called, on a goroutine that Run waits for. Its end is counted and
 // logged once.
@@ -162,7 +80,9 @@ func (h *Hub) Serve(c *Conn, s Session) {
 		h.conns = make(map[*Conn]Session)
 	}
 	h.conns[c] = s
-	h.accepted++
+	if !c.refused() {
+		h.accepted++
+	}
 	ctx, stopping := h.ctx, h.stopping
 	h.mu.Unlock()
 	if stopping {
@@ -202,8 +122,12 @@ func (h *Hub) leave(c *Conn, err error) {
 	reason := core.ReasonID(err)
 	h.mu.Lock()
 	delete(h.conns, c)
-	h.release(c.from)
-	h.count(reason)
+	if c.refused() { // it was counted when that was found
+		h.refusing--
+	} else {
+		h.release(c.from)
+		h.count(reason)
+	}
 	h.in += c.got.Load()
 	h.out += c.sent.Load()
 	h.mu.Unlock()

@@ -26,6 +26,10 @@ type Limits struct {
 	MaxConnections int `koanf:"max_connections"`
 	// MaxConnectionsPerAddress is the same for each client address; 0: no limit.
 	MaxConnectionsPerAddress int `koanf:"max_connections_per_address"`
+	// MaxConnectionRate is how many connections may come in a second, and MaxConnectionRatePerAddress the same for each client
+	// address; 0: no limit.
+	MaxConnectionRate           int `koanf:"max_connection_rate"`
+	MaxConnectionRatePerAddress int `koanf:"max_connection_rate_per_address"`
 	// ShutdownTimeout is how long connections may take to end at shutdown.
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout"`
 }
@@ -71,5 +75,7 @@ func (l Limits) Validate(key string) error {
 	duration("idle_timeout", l.IdleTimeout, 0)
 	count("max_connections", l.MaxConnections)
 	count("max_connections_per_address", l.MaxConnectionsPerAddress)
+	count("max_connection_rate", l.MaxConnectionRate)
+	count("max_connection_rate_per_address", l.MaxConnectionRatePerAddress)
 	return errors.Join(errs...)
 }

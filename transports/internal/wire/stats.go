@@ -12,13 +12,15 @@ type Stats struct {
 	// Ended counts by reason id ("closed" for an orderly end): connections that ended, and under
 	// "limit_exceeded", "foreign_origin" and "unknown_subprotocol" also those never admitted.
 	Ended map[string]uint64
+	// Limits counts how often a limit of the listener was reached, by its key.
+	Limits map[string]uint64
 }
 
 // Stats returns the counters.
 func (h *Hub) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := Stats{Open: len(h.conns), Accepted: h.accepted, BytesIn: h.in, BytesOut: h.out, Ended: make(map[string]uint64, len(h.ended))}
+	s := Stats{Open: max(len(h.conns)-h.refusing, 0), Accepted: h.accepted, BytesIn: h.in, BytesOut: h.out, Ended: make(map[string]uint64, len(h.ended)), Limits: maps.Clone(h.limits)}
 	for c := range h.conns {
 		s.BytesIn += c.got.Load()
 		s.BytesOut += c.sent.Load()

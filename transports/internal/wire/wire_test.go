@@ -246,6 +246,64 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// Connections may come at a rate, in all and for each address; a second's worth of them at once.
+func TestConnectionRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limits()
+		l.MaxConnectionRate, l.MaxConnectionRatePerAddress = 6, 4
+		h := &wire.Hub{Limits: l, Log: slog.New(slog.DiscardHandler)}
+		h.Start(t.Context())
+		come := func(last byte, want int) {
+			t.Helper()
+			admitted := 0
+			for range 20 {
+				addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, last), Port: 1}
+				err := h.Reserve(addr)
+				if err == nil {
+					admitted++
+					h.Release(addr)
+				} else if !errors.Is(err, core.ErrRate) {
+					t.Errorf("refused with %v", err)
+				}
+			}
+			if admitted != want {
+				t.Errorf("address %d: %d were admitted, want %d", last, admitted, want)
+			}
+		}
+		come(1, 4)
+		come(2, 2)
+		time.Sleep(time.Minute)
+		come(1, 4)
+		come(2, 2)
+		come(3, 0)
+		time.Sleep(500 * time.Millisecond)
+		come(1, 2)
+		come(3, 1)
+		s := h.Stats().Limits
+		if s["max_connection_rate_per_address"] == 0 || s["max_connection_rate"] == 0 {
+			t.Errorf("counted: %v", s)
+		}
+	})
+}
+
+// A listener that is full serves some more connections, for a short time, so that they are told why.
+func TestReserveToRefuse(t *testing.T) {
+	h := &wire.Hub{Limits: limits(), Log: slog.New(slog.DiscardHandler)}
+	if h.ReserveToRefuse() {
+		t.Error("before Start")
+	}
+	h.Start(t.Context())
+	n := 0
+	for h.ReserveToRefuse() {
+		if n++; n > 1000 {
+			break
+		}
+	}
+	if n != 128 {
+		t.Errorf("%d places, want 128", n)
+	}
+}
+
 // TestChange makes other limits hold for connections to come, and counts those that were there before.
 func TestChange(t *testing.T) {
 	l := limits()

@@ -1,0 +1,144 @@
+package core
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/wyemq/wye/core/internal/rate"
+)
+
+// LimitStats counts how often one limit was reached.
+type LimitStats struct {
+	// Refused is how often something was refused for it, Slowed how often somebody had to wait.
+	Refused, Slowed uint64
+}
+
+// limitError says which limit was reached. It wraps a Reason.
+type limitError struct {
+	limit  string
+	text   string
+	reason *Reason
+}
+
+func (e *limitError) Error() string {
+	return e.text + " (limits." + e.limit + "): " + e.reason.Error()
+}
+
+// Unwrap returns the reason.
+func (e *limitError) Unwrap() error { return e.reason }
+
+// limitLog tells an operator of limits that are reached: a flood of clients must not become one of lines.
+type limitLog struct {
+	lines *rate.Bucket
+
+	mu     sync.Mutex
+	stats  map[string]*LimitStats
+	silent int // lines that were not written
+}
+
+const (
+	limitLines = 5 // a second
+	limitBurst = 10 * time.Second
+)
+
+// whom is who has reached a limit.
+type whom struct {
+	client, user string
+	remote       netip.Addr
+	conn         string
+}
+
+// note counts, and writes a line for the first time of each connection, if there are not too many.
+func (b *Broker) note(limit string, slowed, first bool, who whom, err error) {
+	l := &b.limited
+	l.mu.Lock()
+	s := l.stats[limit]
+	if s == nil {
+		s = new(LimitStats)
+		l.stats[limit] = s
+	}
+	if slowed {
+		s.Slowed++
+	} else {
+		s.Refused++
+	}
+	l.mu.Unlock()
+	if !first {
+		return
+	}
+	_, ok := l.lines.Take(1, time.Now(), 0)
+	l.mu.Lock()
+	silent := l.silent
+	l.silent = 0
+	if !ok {
+		l.silent = silent + 1
+	}
+	l.mu.Unlock()
+	if ok {
+		b.log.Warn("limit reached", "limit", limit, "slowed", slowed, "reason", ReasonID(err), "conn", who.conn,
+			"client", who.client, "user", who.user, "remote", who.remote, "error", err, "lines_left_out", silent)
+	}
+}
+
+// exceeded counts that the session has reached a limit, and returns why something is refused.
+func (s *Session) exceeded(limit string, reason *Reason, format string, args ...any) error {
+	err := &limitError{limit, fmt.Sprintf(format, args...), reason}
+	s.b.note(limit, false, s.firstTime(limit), s.whom(), err)
+	return err
+}
+
+// Exceeded is for protocols that keep a limit of [Limits] themselves: it counts and logs that the session has reached it, and
+// returns an error that wraps ErrLimit and says so. limit is the key in the configuration, as in "transactions".
+func (s *Session) Exceeded(limit, format string, args ...any) error {
+	return s.exceeded(limit, ErrLimit, format, args...)
+}
+
+// slowed counts that the session had to wait.
+func (s *Session) slowed(limit string, reason *Reason) {
+	s.b.note(limit, true, s.firstTime("slowed by "+limit), s.whom(), reason)
+}
+
+func (s *Session) firstTime(what string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, told := s.told[what]; told {
+		return false
+	}
+	if s.told == nil {
+		s.told = make(map[string]struct{})
+	}
+	s.told[what] = struct{}{}
+	return true
+}
+
+func (s *Session) whom() whom {
+	w := whom{client: s.principal.ClientID, user: s.principal.Name, remote: s.principal.Remote}
+	if s.conn != nil && s.conn.Info() != nil {
+		w.conn = s.conn.Info().ID
+	}
+	return w
+}
+
+// turnedAway counts a login that is refused for a limit.
+func (b *Broker) turnedAway(l *Login, limit string, reason *Reason, text string) error {
+	w := whom{client: l.ClientID, user: l.User, remote: remoteOf(l.Conn)}
+	if l.Conn != nil && l.Conn.Info() != nil {
+		w.conn = l.Conn.Info().ID
+	}
+	err := &limitError{limit, text, reason}
+	b.note(limit, false, true, w, err)
+	return err
+}
+
+// limitStats returns the counters as they are now.
+func (b *Broker) limitStats() map[string]LimitStats {
+	b.limited.mu.Lock()
+	defer b.limited.mu.Unlock()
+	out := make(map[string]LimitStats, len(b.limited.stats))
+	for k, s := range b.limited.stats {
+		out[k] = *s
+	}
+	return out
+}
