@@ -323,3 +323,25 @@ func TestDeclarations(t *testing.T) {
 		t.Error("a part of a refused transaction was done")
 	}
 }
+
+// TestBrokersOwn lets nobody speak in the name of the broker, whoever may do everything.
+func TestBrokersOwn(t *testing.T) {
+	m := bypass(t)
+	m.watcher.ok("SUBSCRIBE", "", "id:t", "destination:/topic/$SYS/bogus")
+	m.watcher.ok("SUBSCRIBE", "", "id:e", "destination:/topic/end")
+	for listener, dest := range map[string]string{"stomp": "/topic/$SYS/bogus", "rabbitmq": "/topic/$SYS.bogus", "activemq": "/topic/$SYS.bogus", "slash": "/topic/$SYS/bogus"} {
+		c := m.connected(listener, "admin")
+		c.refused("SEND", "forged", "destination:"+dest)
+		c.refused("SEND", "forged", "destination:"+dest, "retain:true", "AMQ_SCHEDULED_DELAY:1")
+	}
+	c, _ := m.mqtt("admin")
+	for _, topic := range []string{"$SYS/bogus", "$delayed/0/$SYS/bogus", "$delayed/1/$SYS/bogus", "$delayed/0/$auth/expiring"} {
+		if code := c.publish(topic, "forged"); code < 0x80 {
+			t.Errorf("%s: code 0x%02x", topic, code)
+		}
+	}
+	m.watcher.ok("SEND", "end", "destination:/topic/end")
+	if got := m.watcher.next(); got != "end" {
+		t.Errorf("heard %q", got)
+	}
+}

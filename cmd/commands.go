@@ -119,6 +119,7 @@ type inspected struct {
 	Authenticators []core.Authenticator   `group:"authenticators"`
 	Authorizers    []core.Authorizer      `group:"authorizers"`
 	Interceptors   []core.Interceptor     `group:"interceptors"`
+	Observers      []core.Observer        `group:"observers"`
 }
 
 // inspect builds the whole graph, on an engine in memory so that nothing on disk is touched, hands it to
@@ -183,6 +184,7 @@ func (p *program) listPlugins() error {
 		section(&b, "authenticators", names(in.Authenticators))
 		section(&b, "authorizers", names(in.Authorizers))
 		section(&b, "interceptors", names(in.Interceptors))
+		section(&b, "observers", names(in.Observers))
 		var runners []string
 		for _, r := range in.Runners {
 			runners = append(runners, strings.TrimPrefix(fmt.Sprintf("%T", r), "*"))

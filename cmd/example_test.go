@@ -32,6 +32,8 @@ func ExampleRun() {
 	//   users
 	// authorizers
 	//   acl
+	// observers
+	//   audit
 	// runners
 	//   acl.ACL
 	//   admin.Server

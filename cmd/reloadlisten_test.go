@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -121,4 +122,68 @@ func TestReloadListenersRefused(t *testing.T) {
 		t.Fatalf("%+v", f)
 	}
 	c.ok("SEND", "x", "destination:/topic/a")
+}
+
+// TestReloadReachable opens a listener that others can reach, and says that nobody could log in from there: at the start it
+// would have been refused, but here who could is perhaps what changes next.
+func TestReloadReachable(t *testing.T) {
+	p := startWith(t, "")
+	const yaml = "listeners: {open: {uri: 'tcp://0.0.0.0:0'}}\n"
+	p.must(yaml)
+	p.await(t, `msg="nobody can log in" listener=open`)
+	p.must(yaml + "auth: {anonymous: true}\n")
+	p.await(t, `msg="anybody can log in: auth.anonymous is true" listener=open`)
+}
+
+// TestReloadUnderLoad reloads again and again, something else every time, while messages go from MQTT to STOMP and back by
+// way of a queue: all arrive, once, in order.
+func TestReloadUnderLoad(t *testing.T) {
+	p := startWith(t, "", "--set", "protocols.stomp.close_on_error=false")
+	const messages = 2000
+	m, code := mqtt5Connect(t, dial(t, p.addrs["mqtt"]), "", "")
+	if code != 0 || m.subscribe("back") != 1 {
+		t.Fatal(code)
+	}
+	c, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "", "")
+	c.ok("SUBSCRIBE", "", "id:1", "destination:/queue/forth")
+	var work sync.WaitGroup
+	defer work.Wait()
+	sent := make(chan struct{})
+	work.Go(func() {
+		defer close(sent)
+		for i := range messages {
+			if code := m.publish("$queue/forth", fmt.Sprint(i)); code != 0 {
+				t.Errorf("message %d: code 0x%02x", i, code)
+			}
+		}
+	})
+	work.Go(func() {
+		for i := range messages {
+			if got := c.next(); got != fmt.Sprint(i) {
+				t.Errorf("got %q, want %d", got, i)
+				return
+			}
+			c.ok("SEND", fmt.Sprint(i), "destination:/topic/back")
+		}
+	})
+	n := 0
+	for running := true; running; n++ {
+		select {
+		case <-sent:
+			running = false
+		default:
+			p.must(fmt.Sprintf("limits: {credit: %d, subscriptions: %d}\nlog: {level: %s}\nqueues: [{match: forth, max_length: %d}]\n"+
+				"listeners: {stomp: {max_connections: %d, protocols: [stomp, mqtt]}, x%d: {uri: 'tcp://127.0.0.1:0'}}\n"+
+				"auth: {acl: {rules: [{allow: [all], on: ['#', 'topic/x%d']}]}}\n", 10+n, 10+n, []string{"info", "debug"}[n%2], 5000+n, 10+n, n%3, n))
+		}
+	}
+	work.Wait()
+	for i := range messages {
+		if got := m.next(); got != fmt.Sprint(i) {
+			t.Fatalf("got %q back, want %d", got, i)
+		}
+	}
+	if n < 5 {
+		t.Errorf("%d reloads", n)
+	}
 }

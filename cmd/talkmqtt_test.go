@@ -23,6 +23,7 @@ func FuzzMQTTTalk(f *testing.F) {
 		"\x00\x01\x00\x02\x00\x00\x01\x0b\x00\x00\x00\x01",
 		"\x01\x03\x00\x01\x03\x01\x01\x01\x00\x02\x01\x01\x02\x04\x00",
 		"\x00\x0c\x00\x30\x03\x00\x01a",
+		"\x03\x03\x00\x01\x06\x00\x00",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -133,6 +134,10 @@ func (k *mqttTalk) run() {
 		}
 	}
 	for i := range k.retained {
+		if _, ok := k.subs[i]; ok {
+			f := k.flow(i, 0)
+			f.want = append(f.want, "")
+		}
 		k.publish(i, 0, true, "")
 	}
 	k.ping()

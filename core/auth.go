@@ -135,7 +135,8 @@ type Interceptor interface {
 	Name() string
 	// Ops lists what is wrapped. The result is constant.
 	Ops() []Op
-	// Intercept calls next, perhaps with another Call, or returns an error to refuse.
+	// Intercept calls next, perhaps with another Call, or returns an error to refuse. Who calls it twice publishes twice, and
+	// the publisher is told how the first has ended.
 	Intercept(ctx context.Context, c *Call, next func(context.Context, *Call) error) error
 }
 

@@ -157,10 +157,10 @@ func TestDollarTopics(t *testing.T) {
 		c := w.client("")
 		w.sub(c, "topic/#")
 		w.sub(c, "topic/+/x")
-		w.sub(c, "topic/$SYS/#", func(s *core.Subscription) { s.ID = "sys" })
-		w.pub(c, "topic/$SYS/x", "1")
-		if d := c.Next(t); d.Sub.ID != "sys" {
-			t.Errorf("$SYS/x was delivered to %s", d.Sub.ID)
+		w.sub(c, "topic/$own/#", func(s *core.Subscription) { s.ID = "own" })
+		w.pub(c, "topic/$own/x", "1")
+		if d := c.Next(t); d.Sub.ID != "own" {
+			t.Errorf("$own/x was delivered to %s", d.Sub.ID)
 		}
 		w.nothing(c)
 	})

@@ -329,6 +329,23 @@ func TestInterceptorDropsDelivery(t *testing.T) {
 	}, core.OpDeliver))
 }
 
+// An interceptor that goes on twice publishes twice; the publisher is told once.
+func TestInterceptorRepeats(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.client("")
+		w.sub(c, jobs)
+		told := make(chan error, 2) // as often as that goes wrong
+		w.ok(c.Publish(w.ctx, msg(jobs, "again"), func(_ core.Published, err error) { told <- err }))
+		w.want(c, "again again")
+		synctest.Wait()
+		if n := len(told); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+	}, coretest.Intercept(func(ctx context.Context, c *core.Call, next func(context.Context, *core.Call) error) error {
+		return errors.Join(next(ctx, c), next(ctx, c))
+	}, core.OpPublish))
+}
+
 // Close ends all sessions with ErrShutdown, waits for them, and lets nobody in any more.
 func TestBrokerClose(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

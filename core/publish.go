@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -43,9 +44,23 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 		return s.publish(ctx, m, queue, done)
 	}
 	s.wake() // interceptors may take their time
+	done = first(done)
 	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(ctx context.Context, c *Call) error {
 		return s.publish(ctx, c.Message, queue, done)
 	})
+}
+
+// first passes on the first outcome only: an interceptor may go on more than once.
+func first(done func(Published, error)) func(Published, error) {
+	if done == nil {
+		return nil
+	}
+	var told atomic.Bool
+	return func(p Published, err error) {
+		if !told.Swap(true) {
+			done(p, err)
+		}
+	}
 }
 
 // admit checks m and makes it the session's.

@@ -14,8 +14,7 @@ import (
 // The topics between a client and the broker about its credentials. What is published below authTopics reaches nobody
 // else, and subscriptions there see what is meant for their session alone.
 const (
-	authTopic  = "topic/$auth"
-	authTopics = authTopic + "/"
+	authTopics = "topic/$auth/"
 	// RefreshTopic takes a new token, as body, while the old one holds.
 	RefreshTopic = authTopics + "refresh"
 	// ExpiringTopic tells, in JSON, when the credentials are about to end: {"expires_at": "…", "expires_in": 60}.
@@ -34,6 +33,7 @@ func (s *Session) Refresh(ctx context.Context, l Login) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
+	revocations := s.b.revocations.Load()
 	old := s.Principal()
 	l.ClientID, l.VHost, l.Conn, l.Source = old.ClientID, old.VHost, s.conn, FromRefresh
 	if name, user, ok := cutUser(l.User); ok && name == s.v.name {
@@ -53,20 +53,29 @@ func (s *Session) Refresh(ctx context.Context, l Login) error {
 	}
 	p.ClientID, p.VHost, p.Remote = old.ClientID, old.VHost, old.Remote
 	s.who.Store(&p)
+	if s.b.revocations.Load() != revocations { // who looked for sessions to end may not have seen what this one is now
+		err := fmt.Errorf("users have changed meanwhile: %w", ErrRevoked)
+		s.end(err)
+		return err
+	}
 	s.observed(&Event{Kind: EventRefreshed})
 	s.expire()
 	s.recheck(ctx)
 	return nil
 }
 
-// ofBroker reports whether dest is one of the topics about credentials, or the one above them: a filter of what is below it
-// matches that as well.
+// ofBroker reports whether dest is a topic that only the broker speaks on: about credentials and about itself. What stands
+// above these topics counts as well, for a filter of what is below it matches that.
 func ofBroker(dest string) bool {
-	rest, ok := strings.CutPrefix(dest, authTopic)
-	return ok && (rest == "" || rest[0] == '/')
+	rest, ok := strings.CutPrefix(dest, "topic/$")
+	if !ok {
+		return false
+	}
+	level, _, _ := strings.Cut(rest, "/")
+	return level == "auth" || level == "SYS"
 }
 
-// publishToBroker works off a message below authTopics.
+// publishToBroker works off a message to a topic of the broker's own.
 func (s *Session) publishToBroker(ctx context.Context, m *Message, done func(Published, error)) error {
 	if m.Destination != RefreshTopic {
 		return fmt.Errorf("%s is the broker's own: %w", m.Destination, ErrDenied)

@@ -207,12 +207,13 @@ func TestDisconnectDenied(t *testing.T) {
 	}
 }
 
-// TestAboveAuth lets nobody publish where a subscription to what the broker says of credentials hears it.
+// TestAboveAuth lets nobody publish where a subscription to what the broker says of credentials, or of itself, hears it.
 func TestAboveAuth(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		c, mal := w.client(""), w.client("")
 		w.sub(c, "topic/$auth/#")
-		for _, dest := range []string{"topic/$auth", "topic/$auth/expiring", "topic/$auth/"} {
+		w.sub(c, "topic/$SYS/#")
+		for _, dest := range []string{"topic/$auth", "topic/$auth/expiring", "topic/$auth/", "topic/$SYS", "topic/$SYS/broker/version"} {
 			if _, err := w.send(mal, dest, "forged", retain); !errors.Is(err, core.ErrDenied) {
 				t.Errorf("%s: %v", dest, err)
 			}
@@ -220,9 +221,18 @@ func TestAboveAuth(t *testing.T) {
 			if !errors.Is(err, core.ErrDenied) {
 				t.Errorf("%s in a transaction: %v", dest, err)
 			}
+			if _, err := w.send(mal, dest, "forged", func(m *core.Message) { m.Visible = time.Now().Add(time.Second) }); !errors.Is(err, core.ErrDenied) {
+				t.Errorf("%s later: %v", dest, err)
+			}
+			if _, err := coretest.TryConnect(t, w.b, core.Login{Will: msg(dest, "forged")}); !errors.Is(err, core.ErrDenied) {
+				t.Errorf("%s as a will: %v", dest, err)
+			}
 		}
+		w.sleep(time.Minute)
 		w.nothing(c)
-		_, err := w.send(mal, "topic/$author", "x")
-		w.ok(err)
+		for _, dest := range []string{"topic/$author", "topic/$SYSTEM/x", "topic/a/$SYS"} {
+			_, err := w.send(mal, dest, "x")
+			w.ok(err)
+		}
 	})
 }

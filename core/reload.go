@@ -44,7 +44,7 @@ func (b *Broker) Prepare(next Options) (Change, error) {
 // options returns what holds now.
 func (b *Broker) options() *Options { return b.now.Load() }
 
-// use makes o hold.
+// use makes o hold. Whatever else is made of options is made here, so that it follows a reload.
 func (b *Broker) use(o *Options) {
 	overflow, _ := outbox.ParsePolicy(o.Limits.OutboxOverflow) // validated
 	b.now.Store(o)
@@ -139,15 +139,27 @@ func (b *Broker) review(ctx context.Context, a Authenticator, again func(Princip
 	}
 	b.mu.Unlock()
 	for _, s := range sessions {
+		s.review(ctx, a, again)
+	}
+}
+
+// review asks again, until nobody else has changed who the client is meanwhile.
+func (s *Session) review(ctx context.Context, a Authenticator, again func(Principal) (Principal, error)) {
+	for {
 		old := s.Principal()
+		if old.by != a {
+			return
+		}
 		p, err := again(*old)
 		if err != nil {
 			s.end(fmt.Errorf("%w: %w", ErrRevoked, err))
-			continue
+			return
 		}
 		p.Name, p.ClientID, p.VHost, p.Remote, p.Expires, p.by = old.Name, old.ClientID, old.VHost, old.Remote, old.Expires, a
 		if s.who.CompareAndSwap(old, &p) {
+			s.expire() // it goes by who the client is
 			s.recheck(ctx)
+			return
 		}
 	}
 }

@@ -160,7 +160,7 @@ func TestObserver(t *testing.T) {
 		if _, err := w.send(c, "topic/a", "x"); !errors.Is(err, core.ErrDenied) {
 			t.Errorf("send: %v", err)
 		}
-		if err := c.Session.Close(); err != nil {
+		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
 		want := []string{

@@ -2,15 +2,21 @@ package core_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/coretest"
+	"github.com/wyemq/wye/core/engine"
 )
 
 // shop adds a virtual host of that name, with limits of its own.
@@ -115,4 +121,49 @@ func TestVHostAway(t *testing.T) {
 		w.sub(c, "queue/q")
 		w.want(c, "kept")
 	}, shop)
+}
+
+// TestStoreNames holds the names under which virtual hosts are stored: what is there has them, that of "/" since there is a store.
+func TestStoreNames(t *testing.T) {
+	inReborn(t, func(t *testing.T, w *reborn) {
+		for _, vhost := range []string{"/", "shop"} {
+			c := coretest.Connect(t, w.b, core.Login{VHost: vhost, ClientID: "a b", Expiry: time.Hour})
+			w.sub(c, "topic/t/#", individual, durable)
+			w.sub(c, "topic/g/#", individual, durable, group("x/y"))
+			_, err := w.send(c, "queue/jobs/eu", "x", func(m *core.Message) { m.Persistent = true })
+			w.ok(err)
+			_, err = w.send(c, "topic/kept/x", "x", retain)
+			w.ok(err)
+			c.Put("key", []byte("value"))
+			c.Gone()
+		}
+		synctest.Wait()
+		w.ok(w.b.Close(context.WithoutCancel(w.ctx)))
+		e := w.disk.Open()
+		var got []string
+		w.ok(e.Logs(w.ctx, "", func(id engine.LogID, _ engine.Stats) bool {
+			got = append(got, string(id))
+			return true
+		}))
+		for _, bucket := range []string{"queues", "sessions", "subscriptions", "values"} {
+			e.State().Watch(bucket, func(key string, _ []byte, _ uint64) { got = append(got, bucket+" "+key) })()
+		}
+		for _, vhost := range []string{"%2F", "shop"} {
+			w.ok(e.Retained().Match(w.ctx, vhost+"/#", func(*engine.Message) bool { got = append(got, "retained "+vhost); return true }))
+		}
+		w.ok(e.Close(w.ctx))
+		slices.Sort(got)
+		var want []string
+		for _, token := range []string{"%2F", "shop"} {
+			want = append(want, "q/"+token+"/jobs/eu", "s/"+token+"/a%20b/topic/t/#", "g/"+token+"/x%2Fy/topic/g/#", "queues q/"+token+"/jobs/eu",
+				"queues g/"+token+"/x%2Fy/topic/g/#", "sessions "+token+"/a%20b", "subscriptions "+token+"/a%20b/topic/t/#",
+				"subscriptions "+token+"/a%20b/topic/g/#", "values "+token+"/a%20b/key", "retained "+token)
+		}
+		want = append(want, "x/delayed")
+		slices.Sort(want)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+		w.start()
+	}, func(o *core.Options) { o.VHosts = []core.VHost{{Name: "shop"}} })
 }

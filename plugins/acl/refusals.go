@@ -35,7 +35,7 @@ func (r *refusals) log(log *slog.Logger, p *core.Principal, op core.Op, dest, ru
 	r.skipped = 0
 	r.mu.Unlock()
 	attrs := []any{
-		"user", p.Name, "client", p.ClientID, "remote", p.Remote, "operation", op.String(), "destination", dest, "rule", rule,
+		"user", p.Name, "client", p.ClientID, "vhost", p.VHost, "remote", p.Remote, "operation", op.String(), "destination", dest, "rule", rule,
 	}
 	if skipped > 0 {
 		attrs = append(attrs, "not_logged", skipped)

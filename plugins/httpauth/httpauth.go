@@ -28,16 +28,16 @@ const (
 type Authenticator struct {
 	secret  [32]byte // of this process: makes what is remembered worthless elsewhere
 	service atomic.Pointer[service]
-
-	mu         sync.Mutex
-	remembered map[[sha256.Size]byte]remembered
 }
 
-// service is who is asked. It does not change.
+// service is who is asked, with what it has answered.
 type service struct {
 	cfg    Config
 	client *http.Client
 	slots  chan struct{} // one for each request under way
+
+	mu         sync.Mutex
+	remembered map[[sha256.Size]byte]remembered
 }
 
 // remembered is an answer.
@@ -58,14 +58,14 @@ func New(cfg Config) (*Authenticator, error) {
 	if err := cfg.Validate("auth.http"); err != nil {
 		return nil, err
 	}
-	a := &Authenticator{remembered: make(map[[sha256.Size]byte]remembered)}
+	a := &Authenticator{}
 	a.service.Store(newService(cfg))
 	_, _ = rand.Read(a.secret[:]) // never fails, says its documentation
 	return a, nil
 }
 
 func newService(cfg Config) *service {
-	return &service{cfg: cfg, slots: make(chan struct{}, cfg.MaxRequests), client: &http.Client{
+	return &service{cfg: cfg, slots: make(chan struct{}, cfg.MaxRequests), remembered: make(map[[sha256.Size]byte]remembered), client: &http.Client{
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: cfg.MaxRequests, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // passwords go where it was said
 	}}
@@ -79,9 +79,6 @@ func (a *Authenticator) Prepare(next Config) (core.Change, error) {
 	}
 	return core.Change{Apply: func() {
 		a.service.Store(newService(next))
-		a.mu.Lock()
-		clear(a.remembered)
-		a.mu.Unlock()
 		old.client.CloseIdleConnections()
 	}}, nil
 }
@@ -146,15 +143,15 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	mac.Write(body)
 	var key [sha256.Size]byte
 	mac.Sum(key[:0])
-	if r, ok := a.recall(key); ok {
+	if r, ok := service.recall(key); ok {
 		return r.p, r.err
 	}
 	p, err := service.ask(ctx, &q, body)
 	switch {
 	case err == nil:
-		a.remember(key, remembered{p: p}, service.cfg.Cache)
+		service.remember(key, remembered{p: p}, service.cfg.Cache)
 	case errors.Is(err, errRefused):
-		a.remember(key, remembered{err: err}, service.cfg.CacheRefused)
+		service.remember(key, remembered{err: err}, service.cfg.CacheRefused)
 	}
 	return p, err
 }
@@ -170,18 +167,18 @@ func host(info *core.ConnInfo) string {
 	return info.Remote.String()
 }
 
-func (a *Authenticator) recall(key [sha256.Size]byte) (remembered, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	r, ok := a.remembered[key]
+func (s *service) recall(key [sha256.Size]byte) (remembered, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.remembered[key]
 	if ok && time.Now().After(r.until) {
-		delete(a.remembered, key)
+		delete(s.remembered, key)
 		return remembered{}, false
 	}
 	return r, ok
 }
 
-func (a *Authenticator) remember(key [sha256.Size]byte, r remembered, d time.Duration) {
+func (s *service) remember(key [sha256.Size]byte, r remembered, d time.Duration) {
 	if d <= 0 {
 		return
 	}
@@ -189,12 +186,12 @@ func (a *Authenticator) remember(key [sha256.Size]byte, r remembered, d time.Dur
 	if !r.p.Expires.IsZero() && r.p.Expires.Before(r.until) {
 		r.until = r.p.Expires
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.remembered) >= maxRemembered {
-		clear(a.remembered)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.remembered) >= maxRemembered {
+		clear(s.remembered)
 	}
-	a.remembered[key] = r
+	s.remembered[key] = r
 }
 
 // errRefused is an answer, unlike that there was none.

@@ -40,6 +40,9 @@ type Config struct {
 	GroupsClaim string `koanf:"groups_claim"`
 	VHostClaim  string `koanf:"vhost_claim"`
 	ACLClaim    string `koanf:"acl_claim"`
+	// VHost is the virtual host that every token is of, whatever else it says; one that names another is refused. Empty: that
+	// of the claim, if it is there.
+	VHost string `koanf:"vhost"`
 }
 
 // DefaultConfig has no key, so nobody is known.

@@ -247,6 +247,12 @@ func (c *checker) principal(claims jwtlib.MapClaims) (core.Principal, error) {
 	default:
 		return core.Principal{}, fmt.Errorf("token: the claim %s is no text: %w", c.cfg.VHostClaim, core.ErrLogin)
 	}
+	if own := c.cfg.VHost; own != "" {
+		if p.VHost != "" && p.VHost != own {
+			return core.Principal{}, fmt.Errorf("token: of virtual host %q, those of this issuer are of %q: %w", p.VHost, own, core.ErrLogin)
+		}
+		p.VHost = own
+	}
 	if exp, err := claims.GetExpirationTime(); err == nil && exp != nil {
 		p.Expires = exp.Add(c.cfg.Leeway)
 	}

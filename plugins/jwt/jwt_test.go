@@ -525,3 +525,29 @@ func TestGone(t *testing.T) {
 		t.Errorf("%d requests", asked)
 	}
 }
+
+// TestOwnVHost keeps the tokens of an issuer to one virtual host, whatever they say.
+func TestOwnVHost(t *testing.T) {
+	a := newJWT(t, config(func(c *jwt.Config) { c.Secret, c.VHost = secret, "shop" }))
+	for name, c := range map[string]struct {
+		vhost any
+		want  string
+	}{
+		"no claim": {nil, "shop"}, "empty": {"", "shop"}, "the same": {"shop", "shop"}, "another": {"bank", "bad_credentials"},
+		"the default": {"/", "bad_credentials"}, "no text": {[]any{"shop"}, "bad_credentials"},
+	} {
+		claims := with(func(m jwtlib.MapClaims) {
+			if c.vhost != nil {
+				m["vhost"] = c.vhost
+			}
+		})
+		p, err := a.Authenticate(t.Context(), &core.Login{Token: sign(t, "HS256", "", []byte(secret), claims)})
+		got := outcome(p, err)
+		if err == nil {
+			got = p.VHost
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

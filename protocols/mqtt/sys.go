@@ -33,7 +33,7 @@ func (p *Protocol) publishSys() {
 	alone := len(s.VHosts) == 1
 	for i := range s.VHosts {
 		v := &s.VHosts[i]
-		if !v.Served {
+		if !v.Served || v.Sessions == 0 && !alone && v.Name != "/" { // nobody would hear it, and it is stored
 			continue
 		}
 		p.publishCounts(v)

@@ -104,8 +104,8 @@
 //	x-dead-letter-exchange
 //	x-delivery-limit                   deliveries before a message is a dead letter
 //
-// Of CONNECT: login, passcode, host (the virtual host), client-id, and a bearer token in token,
-// access_token or Authorization.
+// Of CONNECT: login, passcode, host (a virtual host or, as most clients have it, a name of the server), client-id, and a
+// bearer token in token, access_token or Authorization. A login of the form name:user names the virtual host as well.
 //
 // Of NACK: requeue:false makes a dead letter; default true.
 //

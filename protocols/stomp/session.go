@@ -229,6 +229,9 @@ func (s *session) hold() error {
 
 // idle finishes what was begun with the frames that have come, before it is waited for more.
 func (s *session) idle() error {
+	if s.core != nil {
+		s.core.Release()
+	}
 	if err := s.settleAcked(); err != nil {
 		return err
 	}
@@ -259,6 +262,11 @@ func (s *session) handle(f *frame.Frame) error {
 		if err := s.settleAcked(); err != nil {
 			return err
 		}
+	}
+	if f.Command == frame.Send {
+		s.core.Hold() // until all that was read is worked off
+	} else {
+		s.core.Release() // it may have to wait for the disk
 	}
 	run, fatal := s.command(f.Command)
 	if run == nil {
@@ -338,6 +346,9 @@ func (s *session) drain() {
 
 // leave says goodbye as far as err allows, and returns why the connection ended.
 func (s *session) leave(err error) error {
+	if s.core != nil {
+		s.core.Release() // others need not wait for the end
+	}
 	_ = s.settleAcked() // what was received counts, whatever the end
 	if failed := s.fatal.Load(); failed != nil {
 		return *failed // the ERROR is out
