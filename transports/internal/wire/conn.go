@@ -26,6 +26,8 @@ type Conn struct {
 	rest rest
 	from net.Addr // under which Reserve has counted it
 
+	spare bool // it has no place and is served only to be told so
+
 	started  int64         // unix nanoseconds, by the clock of the hub
 	heard    atomic.Int64  // when the peer was last heard, by the same clock
 	got      atomic.Uint64 // bytes
@@ -45,7 +47,7 @@ type Conn struct {
 // Attach makes nc the connection below and info what Info returns.
 func (c *Conn) Attach(h *Hub, nc net.Conn, info *core.ConnInfo) {
 	c.hub, c.nc, c.info, c.from = h, nc, info, info.Remote
-	if info.Refused != nil { // counted among those only
+	if c.spare = info.Refused != nil; c.spare { // counted among those only
 		c.from = nil
 	}
 	c.attach(nc, h.bounds().WriteTimeout, c.Close)
@@ -53,9 +55,6 @@ func (c *Conn) Attach(h *Hub, nc net.Conn, info *core.ConnInfo) {
 	c.beaten = c.started
 	c.heard.Store(c.started)
 }
-
-// refused reports whether the connection has no place, and is served only to be told so.
-func (c *Conn) refused() bool { return c.info.Refused != nil && c.from == nil }
 
 // Info implements core.Conn.
 func (c *Conn) Info() *core.ConnInfo { return c.info }
@@ -233,7 +232,7 @@ func (c *Conn) check(now time.Time) (late bool) {
 		return n > until
 	}
 	switch silent := time.Duration(n - c.heard.Load()); {
-	case c.refused():
+	case c.spare:
 		if time.Duration(n-c.started) > min(l.LoginTimeout, refuseTime) {
 			c.Close(c.info.Refused)
 		}

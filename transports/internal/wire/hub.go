@@ -80,7 +80,7 @@ func (h *Hub) Serve(c *Conn, s Session) {
 		h.conns = make(map[*Conn]Session)
 	}
 	h.conns[c] = s
-	if !c.refused() {
+	if !c.spare {
 		h.accepted++
 	}
 	ctx, stopping := h.ctx, h.stopping
@@ -122,10 +122,12 @@ func (h *Hub) leave(c *Conn, err error) {
 	reason := core.ReasonID(err)
 	h.mu.Lock()
 	delete(h.conns, c)
-	if c.refused() { // it was counted when that was found
+	if c.spare {
 		h.refusing--
 	} else {
 		h.release(c.from)
+	}
+	if c.info.Refused == nil { // else it was counted when that was found
 		h.count(reason)
 	}
 	h.in += c.got.Load()

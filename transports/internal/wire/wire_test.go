@@ -246,6 +246,48 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// TestReaddress: who is refused once his address is known gives his place back, and is counted once.
+func TestReaddress(t *testing.T) {
+	l := limits()
+	l.MaxConnections, l.MaxConnectionsPerAddress = 2, 1
+	addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+	synctest.Test(t, func(t *testing.T) {
+		h := &wire.Hub{Limits: l, Log: slog.New(slog.DiscardHandler)}
+		ctx, cancel := context.WithCancel(t.Context())
+		h.Start(ctx)
+		if err := h.Reserve(addr); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if err := h.Reserve(nil); err != nil {
+				t.Fatalf("%d: %v", i, err)
+			}
+			s := &session{serve: func(s *session) error {
+				s.Info().Remote = addr
+				s.Info().Refused = h.Readdress(&s.Conn)
+				return s.Info().Refused
+			}}
+			ours, theirs := net.Pipe()
+			var reading sync.WaitGroup
+			reading.Go(func() { _, _ = io.Copy(io.Discard, theirs) }) // until it is closed
+			s.Attach(h, ours, &core.ConnInfo{ID: wire.NewID()})
+			h.Serve(&s.Conn, s)
+			synctest.Wait()
+			if !errors.Is(s.said, core.ErrLimit) {
+				t.Errorf("%d: %v", i, s.said)
+			}
+			_ = ours.Close()
+			reading.Wait()
+		}
+		if n := h.Stats().Ended["limit_exceeded"]; n != 3 {
+			t.Errorf("%d refusals were counted, want 3", n)
+		}
+		h.Release(addr)
+		cancel()
+		h.Run()
+	})
+}
+
 // Connections may come at a rate, in all and for each address; a second's worth of them at once.
 func TestConnectionRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
