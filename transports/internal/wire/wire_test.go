@@ -278,6 +278,7 @@ func TestReaddress(t *testing.T) {
 			}
 			_ = ours.Close()
 			reading.Wait()
+			synctest.Wait()
 		}
 		if n := h.Stats().Ended["limit_exceeded"]; n != 3 {
 			t.Errorf("%d refusals were counted, want 3", n)
