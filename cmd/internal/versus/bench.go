@@ -29,13 +29,12 @@ type loader struct {
 
 // arguments are those of wye bench for a row of a broker.
 func (l *loader) arguments(r *row, protocol string, p *process) []string {
-	args := []string{r.scenario}
-	args = append(args, r.args...)
+	args := []string{r.scenario, "--duration", strconv.FormatFloat(l.seconds, 'g', -1, 64) + "s", "--warmup", l.warmup.String(), "--pid", strconv.Itoa(p.pid)}
+	args = append(args, r.args...) // which may say otherwise
 	if p.broker.extra != nil {
 		more, _ := p.broker.extra(r, protocol)
 		args = append(args, more...)
 	}
-	args = append(args, "--duration", strconv.FormatFloat(l.seconds, 'g', -1, 64)+"s", "--warmup", l.warmup.String(), "--pid", strconv.Itoa(p.pid))
 	if protocol == cross {
 		return append(args, p.site.url(p.broker, stomp), p.site.url(p.broker, mqtt))
 	}

@@ -23,7 +23,8 @@ func (r *Report) where() string {
 		r.Started.Format("2 January 2006"), m.Cores, m.CPU, m.Kernel, share, m.Go, plural(r.Rounds, "round"), digits(r.Seconds))
 }
 
-// quiet is the load average up to which a machine counts as one that does nothing else.
+// quiet is the load average of a core up to which a machine counts as one that does nothing else: the average looks back a
+// minute, on what was built just before.
 const quiet = 0.5
 
 // hasty says why the figures are no more than a quick look, "" if they are more.
@@ -32,7 +33,7 @@ func (r *Report) hasty() string {
 	switch {
 	case r.Rounds < 3:
 		return fmt.Sprintf("**This was a quick look, of %s and with a load average of %s before the start.** ", plural(r.Rounds, "round"), r.Machine.Load)
-	case err != nil || load > quiet:
+	case err != nil || load > quiet*float64(r.Machine.Cores):
 		return fmt.Sprintf("**The machine had other things to do: the load average before the start was %s.** ", r.Machine.Load)
 	default:
 		return ""
