@@ -140,13 +140,16 @@ func (p *publisher) slowest() (who, seen int64) {
 	return who, max(seen, p.forgiven)
 }
 
-// reached says whether what is waited for is there.
+// reached says whether the one who is waited for has come there: he alone calls, whoever is the slowest by now.
 func (p *publisher) reached(who, at int64) bool {
-	if who == theBroker {
+	switch who {
+	case theBroker:
 		return p.confirmed.Load() >= at
+	case anybody:
+		return p.consumed.Load() >= at
+	default:
+		return p.flow.subs[who].cells[p.slot].progress.Load() >= at
 	}
-	_, seen := p.slowest()
-	return seen >= at
 }
 
 // await waits until the one waited for has come as far as at. What is lost never comes, so that after a while
