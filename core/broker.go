@@ -163,11 +163,8 @@ func (b *Broker) Close(ctx context.Context) error {
 		return nil
 	}
 	b.closed = true
-	sessions := make([]*Session, 0, len(b.online))
-	for _, s := range b.online {
-		sessions = append(sessions, s)
-	}
 	b.mu.Unlock()
+	sessions := b.allSessions() // nobody comes any more
 	for _, s := range sessions {
 		s.end(ErrShutdown)
 	}
@@ -214,6 +211,17 @@ func (b *Broker) allVHosts() []*vhost {
 	all := make([]*vhost, 0, len(b.vhosts))
 	for _, v := range b.vhosts {
 		all = append(all, v)
+	}
+	return all
+}
+
+// allSessions lists the sessions that are online, for what is done without mu.
+func (b *Broker) allSessions() []*Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]*Session, 0, len(b.online))
+	for _, s := range b.online {
+		all = append(all, s)
 	}
 	return all
 }

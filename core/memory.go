@@ -201,14 +201,8 @@ func (b *Broker) lookAround(s *MemoryStats) []holder {
 	for _, v := range b.allVHosts() {
 		s.Queues += v.inMemory(waiting)
 	}
-	b.mu.Lock()
-	sessions := make([]*Session, 0, len(b.online))
-	for _, session := range b.online {
-		sessions = append(sessions, session)
-	}
-	b.mu.Unlock()
 	var all []holder
-	for _, session := range sessions {
+	for _, session := range b.allSessions() {
 		h := holder{session, session.out.Bytes(), session.incomplete.Load(), waiting[clientKey{session.v.name, session.principal.ClientID}]}
 		s.Outboxes += h.outbox
 		s.Incomplete += h.messages

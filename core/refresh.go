@@ -192,13 +192,7 @@ func (s *Session) recheckWill(st *state) {
 // Reauthorize ends every subscription that its client may not have any more. Authorizers call it, not from Authorize, when
 // they have changed their mind.
 func (b *Broker) Reauthorize(ctx context.Context) {
-	b.mu.Lock()
-	sessions := make([]*Session, 0, len(b.online))
-	for _, s := range b.online {
-		sessions = append(sessions, s)
-	}
-	b.mu.Unlock()
-	for _, s := range sessions {
+	for _, s := range b.allSessions() {
 		s.recheck(ctx)
 	}
 }
