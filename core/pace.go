@@ -6,7 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wyemq/wye/core/internal/pack"
 	"github.com/wyemq/wye/core/internal/rate"
+	"github.com/wyemq/wye/core/internal/tries"
 )
 
 // publishBurst is for how long a publisher may save up what its rate permits.
@@ -14,16 +16,42 @@ const publishBurst = time.Second
 
 // accountKey names who is counted: a user of a virtual host, or the address of clients without a name.
 type accountKey struct {
-	vhost, user string
-	from        netip.Addr // of those without a name
+	vhost string
+	owner
 }
 
-func accountOf(p *Principal) accountKey {
-	k := accountKey{vhost: p.VHost, user: p.Name}
-	if p.Name == "" {
-		k.from = p.Remote
+// owner is somebody in a virtual host.
+type owner struct {
+	user string
+	from netip.Addr // of those without a name; of IPv6, the network
+}
+
+func (p *Principal) owner() owner {
+	if p.Name != "" {
+		return owner{user: p.Name}
 	}
-	return k
+	return owner{from: tries.Network(p.Remote).Addr()}
+}
+
+func accountOf(p *Principal) accountKey { return accountKey{p.VHost, p.owner()} }
+
+// appendTo is how an owner is stored, behind all else: earlier versions have stored a user, or nothing.
+func (o *owner) appendTo(b []byte) []byte {
+	b = pack.String(b, o.user)
+	if o.from.IsValid() {
+		b = pack.String(b, o.from.String())
+	}
+	return b
+}
+
+func readOwner(r *pack.Reader) (o owner) {
+	if r.Len() > 0 {
+		o.user = r.String()
+	}
+	if r.Len() > 0 {
+		o.from, _ = netip.ParseAddr(r.String()) // what is none is nobody's
+	}
+	return o
 }
 
 // account is what a user has.

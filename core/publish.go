@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -90,12 +89,8 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 	if !known {
 		s.learn(asked)
 	}
-	if m.Retain && len(m.Body) > 0 {
-		s.wake() // the engine may be asked
+	if m.retains() {
 		if err := s.mayRetain(ctx, m); err != nil {
-			return err
-		}
-		if err := s.v.hasRoomToRetain(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -135,7 +130,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	}
 	stored := func() {}
 	if m.Retain {
-		stored = s.v.retaining.begin()
+		stored = s.v.retaining.begin(1, m.size())
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
@@ -245,8 +240,8 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 		return s.denied(fmt.Errorf("commit: %w", err))
 	}
 	stored := func() {}
-	if slices.ContainsFunc(sends, func(m *Message) bool { return m.Retain }) {
-		stored = sync.OnceFunc(s.v.retaining.begin())
+	if topics, bytes := retained(sends); topics > 0 {
+		stored = sync.OnceFunc(s.v.retaining.begin(topics, bytes))
 	}
 	c := commit{s: s, stored: stored}
 	for _, m := range sends {
