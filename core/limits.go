@@ -100,6 +100,19 @@ func (l *Limits) guessing() tries.Config {
 	return tries.Config{Free: l.LoginTries, First: l.LoginDelay, Most: l.LoginDelayMost, Hold: loginHold, Forget: l.LoginForget}
 }
 
+// rates are those of publishers.
+func (l *Limits) rates() [4]int64 {
+	return [...]int64{int64(l.PublishRate), l.PublishBytes, int64(l.UserPublishRate), l.UserPublishBytes}
+}
+
+// window is how many deliveries a session may have unsettled that wants so many, or does not say.
+func (l *Limits) window(credit int) int {
+	if credit > 0 {
+		return min(credit, l.Unacked)
+	}
+	return l.Unacked
+}
+
 // Validate names every limit that makes no sense.
 func (l Limits) Validate() error {
 	var errs []error

@@ -51,10 +51,8 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *
 	s.writer.start = s.writer.run
 	s.number = b.sessions.Add(1)
 	s.acks.init(s.writer.kick, s.panicked)
-	s.window = queue.NewWindow(b.options().Limits.Unacked)
-	if l.Credit > 0 {
-		s.window = queue.NewWindow(min(l.Credit, b.options().Limits.Unacked))
-	}
+	s.credit = l.Credit
+	s.window = queue.NewWindow(b.options().Limits.window(l.Credit))
 	if err := s.Authorize(ctx, OpConnect, ClientName(p.ClientID)); err != nil {
 		return nil, err
 	}
@@ -69,6 +67,10 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *
 	}
 	if err := b.register(ctx, s); err != nil {
 		return nil, err
+	}
+	for o := (*Options)(nil); o != b.options(); { // who has changed them may not have seen this session
+		o = b.options()
+		s.window.Resize(o.Limits.window(s.credit))
 	}
 	err = s.connect() // now: whose session it takes over has gone
 	if err == nil {

@@ -31,7 +31,7 @@ func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
-	if s.pace != nil || s.b.memory.tight.Load() != 0 {
+	if s.pace.Load() != nil || s.b.memory.tight.Load() != 0 {
 		if err := s.brake(ctx, 1, m.Size()); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
@@ -226,7 +226,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if len(tx.Sends) > 0 && (s.pace != nil || s.b.memory.tight.Load() != 0) {
+	if len(tx.Sends) > 0 && (s.pace.Load() != nil || s.b.memory.tight.Load() != 0) {
 		size := 0
 		for _, m := range tx.Sends {
 			size += m.Size()

@@ -41,11 +41,28 @@ type pair struct {
 	from netip.Prefix
 }
 
-// Configure changes how slow guessing is made from now on. What was counted stays.
+// Configure changes how slow guessing is made from now on. What was counted stays, but nobody has to wait for longer than he
+// would have to now.
 func (g *Guard) Configure(cfg Config) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if cfg == g.cfg {
+		return
+	}
 	g.cfg = cfg
+	now := time.Now()
+	for _, e := range g.addresses.entries {
+		g.shorten(e, now)
+	}
+	for _, e := range g.users.entries {
+		g.shorten(e, now)
+	}
+}
+
+func (g *Guard) shorten(e *entry, now time.Time) {
+	if until := now.Add(g.after(e.fails)); until.Before(e.until) {
+		e.until = until
+	}
 }
 
 // New returns a guard.
