@@ -70,7 +70,7 @@ type queueSpec struct {
 	owner    string // of a temporary one: the token of its session, which must be there
 	durable  bool
 	declared *QueueConfig // by whoever made it
-	user     string       // whoever made it; empty: without a name
+	by       owner        // whoever made it; the zero value: nobody knows
 }
 
 // counted reports whether the queue counts among the durable ones of its user.

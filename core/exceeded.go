@@ -15,15 +15,20 @@ type LimitStats struct {
 	Refused, Slowed uint64
 }
 
-// limitError says which limit was reached. It wraps a Reason.
+// limitError says which limit was reached, by its key in a section of the configuration. It wraps a Reason.
 type limitError struct {
-	limit  string
-	text   string
-	reason *Reason
+	section, limit string
+	text           string
+	reason         *Reason
 }
 
+const (
+	ofAll   = "limits"
+	ofVHost = "vhosts"
+)
+
 func (e *limitError) Error() string {
-	return e.text + " (limits." + e.limit + "): " + e.reason.Error()
+	return e.text + " (" + e.section + "." + e.limit + "): " + e.reason.Error()
 }
 
 // Unwrap returns the reason.
@@ -84,8 +89,12 @@ func (b *Broker) note(limit string, slowed, first bool, who whom, err error) {
 
 // exceeded counts that the session has reached a limit, and returns why something is refused.
 func (s *Session) exceeded(limit string, reason *Reason, format string, args ...any) error {
-	err := &limitError{limit, fmt.Sprintf(format, args...), reason}
-	s.b.note(limit, false, s.firstTime(limit), s.whom(), err)
+	return s.exceeds(&limitError{ofAll, limit, fmt.Sprintf(format, args...), reason})
+}
+
+// exceeds counts that the session has reached a limit, and returns err.
+func (s *Session) exceeds(err *limitError) error {
+	s.b.note(err.limit, false, s.firstTime(err.limit), s.whom(), err)
 	return err
 }
 
@@ -127,7 +136,7 @@ func (b *Broker) turnedAway(l *Login, limit string, reason *Reason, text string)
 	if l.Conn != nil && l.Conn.Info() != nil {
 		w.conn = l.Conn.Info().ID
 	}
-	err := &limitError{limit, text, reason}
+	err := &limitError{ofAll, limit, text, reason}
 	b.note(limit, false, true, w, err)
 	return err
 }

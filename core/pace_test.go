@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -195,6 +196,50 @@ func TestUserDurableQueues(t *testing.T) {
 		w.pub(other, "queue/1", "y") // is there
 		w.ok(c.Unsubscribe(w.ctx, "topic/a"))
 		w.sub(other, "topic/b", durable)
+	}, coretest.Limits(func(l *core.Limits) { l.UserDurableQueues = 2 }))
+}
+
+// Durable queues of clients without a name count for their address, of IPv6 for their network, over a restart too.
+func TestDurableQueuesByAddress(t *testing.T) {
+	inBoth(t, func(t *testing.T, w *reborn, again func(time.Duration)) {
+		var all []*core.Session
+		from := func(address, client string) *core.Session {
+			remote := &net.TCPAddr{IP: net.ParseIP(address), Port: 1}
+			c := &placedConn{coretest.NewConn(), core.ConnInfo{ID: "c", Remote: remote, Local: remote}}
+			s, err := w.b.Connect(w.ctx, core.Login{Protocol: "x", ClientID: client, Expiry: time.Hour, Conn: c}, nil)
+			w.ok(err)
+			all = append(all, s)
+			return s
+		}
+		leave := func() {
+			for _, s := range all {
+				w.ok(s.Close())
+			}
+		}
+		defer leave()
+		queue := func(s *core.Session, name string) error {
+			return s.Subscribe(w.ctx, &core.Subscription{ID: "q" + name, Filter: "queue/" + name, Ack: core.AckIndividual})
+		}
+		topic := func(s *core.Session, name string) error {
+			return s.Subscribe(w.ctx, &core.Subscription{ID: name, Filter: "topic/" + name, Ack: core.AckIndividual, Durable: true})
+		}
+		for address, near := range map[string]string{"192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::ffff"} {
+			s := from(address, "first "+address)
+			w.ok(queue(s, "of "+address))
+			w.ok(topic(s, "of "+address))
+			tooMuch(t, "a third", "limits.user_durable_queues", queue(s, "x"))
+			tooMuch(t, "one of another client", "limits.user_durable_queues", topic(from(near, "second "+address), "x"))
+		}
+		w.ok(queue(from("192.0.2.2", "elsewhere"), "y"))
+		leave()
+		again(time.Minute)
+		for _, address := range []string{"192.0.2.1", "2001:db8::2"} {
+			tooMuch(t, "after a restart", "limits.user_durable_queues", queue(from(address, ""), "z"))
+		}
+		s := from("192.0.2.1", "first 192.0.2.1")
+		w.ok(topic(s, "of 192.0.2.1")) // is there
+		w.ok(s.Unsubscribe(w.ctx, "of 192.0.2.1"))
+		w.ok(queue(s, "z"))
 	}, coretest.Limits(func(l *core.Limits) { l.UserDurableQueues = 2 }))
 }
 

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,7 +35,7 @@ func (s *Session) publishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
-	if s.pace != nil || s.b.memory.tight.Load() != 0 || s.refusals.Load() != nil {
+	if s.pace.Load() != nil || s.refusals.Load() != nil || s.b.memory.tight.Load() != 0 {
 		if err := s.brake(ctx, 1, m.Size()); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
@@ -94,12 +93,8 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 	if !known {
 		s.learn(asked)
 	}
-	if m.Retain && len(m.Body) > 0 {
-		s.wake() // the engine may be asked
+	if m.retains() {
 		if err := s.mayRetain(ctx, m); err != nil {
-			return err
-		}
-		if err := s.v.hasRoomToRetain(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -139,7 +134,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	}
 	stored := func() {}
 	if m.Retain {
-		stored = s.v.retaining.begin()
+		stored = s.v.retaining.begin(1, m.size())
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
@@ -235,7 +230,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if len(tx.Sends) > 0 && (s.pace != nil || s.b.memory.tight.Load() != 0) {
+	if len(tx.Sends) > 0 && (s.pace.Load() != nil || s.b.memory.tight.Load() != 0) {
 		size := 0
 		for _, m := range tx.Sends {
 			size += m.Size()
@@ -249,8 +244,8 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 		return s.denied(fmt.Errorf("commit: %w", err))
 	}
 	stored := func() {}
-	if slices.ContainsFunc(sends, func(m *Message) bool { return m.Retain }) {
-		stored = sync.OnceFunc(s.v.retaining.begin())
+	if topics, bytes := retained(sends); topics > 0 {
+		stored = sync.OnceFunc(s.v.retaining.begin(topics, bytes))
 	}
 	c := commit{s: s, stored: stored}
 	for _, m := range sends {

@@ -31,6 +31,7 @@ type Session struct {
 	resumed   []Subscription
 	wasKept   bool
 	window    *queue.Window
+	credit    int // that the client wants at most for all its subscriptions; 0: it does not say
 	counters  *protoStats
 	acks      ackOrder
 	out       outbox.Box[Delivery]
@@ -39,7 +40,7 @@ type Session struct {
 	writer    writer
 	waker     waker
 	ways      atomic.Pointer[ways]        // nil before the first publish
-	pace      *pace                       // nil: there is no rate
+	pace      atomic.Pointer[pace]        // nil: there is no rate
 	refusals  atomic.Pointer[rate.Bucket] // of limits; nil: there were none
 
 	incomplete atomic.Int64 // bytes of messages that the protocol has not read to their end

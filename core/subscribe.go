@@ -294,12 +294,12 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 		if !s.owns(sub.Filter) {
 			return nil, fmt.Errorf("temporary queue of another session: %w", ErrDenied)
 		}
-		return v.namedQueue(ctx, sub.Filter, nil, s.principal.Name)
+		return v.namedQueue(ctx, sub.Filter, nil, &s.principal)
 	case strings.HasPrefix(sub.Filter, "queue/"):
 		if sub.Passive && v.lookup(v.queueLog(sub.Filter)) == nil {
 			return nil, fmt.Errorf("there is no such queue: %w", ErrNotFound)
 		}
-		return v.namedQueue(ctx, sub.Filter, sub.Queue, s.principal.Name)
+		return v.namedQueue(ctx, sub.Filter, sub.Queue, &s.principal)
 	case sub.Group != "":
 		id := v.groupLog(sub.Group, sub.Filter)
 		if bq := v.find(id); bq != nil {
@@ -309,7 +309,7 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 			return bq, nil
 		}
 		return v.make(ctx, v.place(id, sub.Durable), queueSpec{
-			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: sub.Durable, declared: sub.Queue, user: s.principal.Name,
+			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: sub.Durable, declared: sub.Queue, by: s.principal.owner(),
 		})
 	default:
 		id := v.sessionLog(s.principal.ClientID, sub.ID)
@@ -317,7 +317,7 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 			return bq, nil
 		}
 		return v.open(ctx, v.place(id, sub.Durable), queueSpec{
-			kind: kindSession, dest: sub.Filter, client: s.principal.ClientID, durable: sub.Durable, user: s.principal.Name,
+			kind: kindSession, dest: sub.Filter, client: s.principal.ClientID, durable: sub.Durable, by: s.principal.owner(),
 		})
 	}
 }
