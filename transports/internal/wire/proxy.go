@@ -53,6 +53,14 @@ func Open(nc net.Conn) error {
 	return nil
 }
 
+// Peer returns the address that nc has come from, which is that of the proxy if it is Proxied. It waits for nothing.
+func Peer(nc net.Conn) net.Addr {
+	if p, ok := lower(nc).(*proxied); ok {
+		return p.TCPConn.RemoteAddr()
+	}
+	return nc.RemoteAddr()
+}
+
 // proxied is a connection of a proxy. Its first Read or address costs a wait for the header.
 type proxied struct {
 	*net.TCPConn
@@ -72,7 +80,10 @@ func (p *proxied) open() error {
 			p.remote, p.local = from, to
 		}
 		_ = p.SetReadDeadline(time.Time{})
-		if p.err != nil {
+		switch {
+		case errors.Is(p.err, io.EOF): // who says nothing at all has just looked whether somebody is here
+			_ = p.Close()
+		case p.err != nil:
 			p.err = fmt.Errorf("header of the PROXY protocol: %w: %w", core.ErrInvalid, p.err)
 			_ = p.Close()
 		}
