@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -64,11 +63,7 @@ func (u *upgrade) secure(w http.ResponseWriter, r *http.Request) {
 
 // client returns the address of whoever asks, as the proxies tell it that are trusted.
 func (u *upgrade) client(r *http.Request) net.Addr {
-	hops := wire.ForwardedFor(r.Header.Values("X-Forwarded-For"))
-	if u.t.now.Load().cfg.ProxyHeader == forwardedFor {
-		hops = wire.Forwarded(r.Header.Values("Forwarded"))
-	}
-	return u.t.Trusted().Client(peer(r.RemoteAddr), hops)
+	return u.t.Trusted().Requester(r, u.t.now.Load().cfg.ProxyHeader)
 }
 
 // ServeHTTP implements http.Handler. It returns as soon as the connection is upgraded, which lets the
@@ -271,21 +266,6 @@ func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
 	}
 	return info
 }
-
-// peer reads the address that the HTTP server gives.
-func peer(s string) net.Addr {
-	ap, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return textAddr(strings.Clone(s))
-	}
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
-}
-
-// textAddr is an address that is no IP address, as of a unix socket.
-type textAddr string
-
-func (textAddr) Network() string  { return "unix" }
-func (a textAddr) String() string { return string(a) }
 
 // hijacker hands gorilla a net.Conn of ours in the place of the server's.
 type hijacker struct {

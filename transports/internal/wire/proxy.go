@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/edge"
 )
 
 // ProxyListener accepts connections that begin with a PROXY header, version 1 or 2, when they come from a
@@ -20,7 +21,7 @@ import (
 type ProxyListener struct {
 	net.Listener
 	// Trusted returns those addresses.
-	Trusted func() Networks
+	Trusted func() edge.Networks
 	// Timeout bounds the wait for the header.
 	Timeout time.Duration
 }
