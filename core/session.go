@@ -38,8 +38,9 @@ type Session struct {
 	directs   atomic.Int32 // direct subscriptions
 	writer    writer
 	waker     waker
-	ways      atomic.Pointer[ways] // nil before the first publish
-	pace      *pace                // nil: there is no rate
+	ways      atomic.Pointer[ways]        // nil before the first publish
+	pace      *pace                       // nil: there is no rate
+	refusals  atomic.Pointer[rate.Bucket] // of limits; nil: there were none
 
 	incomplete atomic.Int64 // bytes of messages that the protocol has not read to their end
 

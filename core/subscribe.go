@@ -31,6 +31,9 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 			return fmt.Errorf("subscribe: %w", err)
 		}
 	}
+	if err := s.atone(ctx); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
 	who, changes := s.Principal(), s.b.changes.Load()
 	if err := s.maySubscribe(ctx, sub); err != nil {
 		return s.denied(err)
@@ -41,7 +44,7 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err == nil && (s.Principal() != who || s.b.changes.Load() != changes) {
 		s.recheck(ctx) // who looked for what is not allowed any more may not have seen it yet
 	}
-	return err
+	return s.refused(err)
 }
 
 func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
