@@ -314,6 +314,7 @@ func loginTimeout(t testing.TB, s Suite) {
 }
 
 func loginLiftsTimeout(t testing.TB, s Suite) {
+	beside(t)
 	l := DefaultLimits()
 	l.LoginTimeout = 400 * time.Millisecond // enough for a handshake on a busy machine
 	gone := make(chan error, 1)
