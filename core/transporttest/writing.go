@@ -138,8 +138,9 @@ func push(c core.Conn, size int) error {
 }
 
 func slowReader(t testing.TB, s Suite) {
+	beside(t)
 	l := DefaultLimits()
-	l.WriteTimeout, l.Linger = 200*time.Millisecond, 200*time.Millisecond
+	l.WriteTimeout, l.Linger = busy, 200*time.Millisecond
 	wrote, read := make(chan error, 1), make(chan error, 1)
 	srv := serve(t, s, l, func(ctx context.Context, c core.Conn) error {
 		c.LoggedIn()
@@ -189,7 +190,7 @@ func slowReader(t testing.TB, s Suite) {
 func slowButReading(t testing.TB, s Suite) {
 	beside(t)
 	l := DefaultLimits()
-	l.WriteTimeout = time.Second           // a peer that gets no time to run for so long would have to be cut off
+	l.WriteTimeout = busy
 	const size, piece = 16 << 20, 64 << 10 // the system takes a part of size for itself
 	srv := serve(t, s, l, func(_ context.Context, c core.Conn) error {
 		c.LoggedIn()
@@ -218,8 +219,8 @@ func slowButReading(t testing.TB, s Suite) {
 			t.Fatalf("client: after %d of %d bytes: %v", got, size, err)
 		}
 	}
-	rest, _ := io.Copy(io.Discard, nc) // the end is not what is looked at
+	rest, err := io.Copy(io.Discard, nc)
 	if got += int(rest); got < size {
-		t.Errorf("client: got %d of %d bytes", got, size)
+		t.Errorf("client: got %d of %d bytes, then %v", got, size, err)
 	}
 }
