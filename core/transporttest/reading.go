@@ -287,8 +287,9 @@ func tooBig(t testing.TB, s Suite) {
 }
 
 func loginTimeout(t testing.TB, s Suite) {
+	beside(t)
 	l := DefaultLimits()
-	l.LoginTimeout = 50 * time.Millisecond
+	l.LoginTimeout = busy
 	ends := make(chan error, 1)
 	srv := serve(t, s, l, func(_ context.Context, c core.Conn) error {
 		err := each(c, func(core.Kind, []byte) error { return nil })
@@ -297,11 +298,10 @@ func loginTimeout(t testing.TB, s Suite) {
 	})
 	c := srv.dial()
 	go func() { // ends with the connection: a client that sends a little all the time
-		for range 1000 {
+		for range time.Tick(l.LoginTimeout / 10) {
 			if c.Send(core.Binary, []byte("x")) != nil {
 				return
 			}
-			time.Sleep(5 * time.Millisecond)
 		}
 	}()
 	if err := await(t, ends, "the end"); !errors.Is(err, core.ErrLoginTimeout) {
@@ -364,8 +364,9 @@ func refusalsAreTold(t testing.TB, s Suite) {
 }
 
 func loginLiftsTimeout(t testing.TB, s Suite) {
+	beside(t)
 	l := DefaultLimits()
-	l.LoginTimeout = 400 * time.Millisecond // enough for a handshake on a busy machine
+	l.LoginTimeout = busy
 	gone := make(chan error, 1)
 	srv := serve(t, s, l, func(ctx context.Context, c core.Conn) error {
 		err := echo(ctx, c)
