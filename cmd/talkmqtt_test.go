@@ -341,7 +341,7 @@ func (g *mqttShared) take(s *mqttSide, body string, again bool) error {
 	switch {
 	case it == nil || !g.members[s]:
 		return fmt.Errorf("%q is not for it", body)
-	case it.gone && false: // XXX
+	case it.gone:
 		return fmt.Errorf("%q comes after the group was left by all", body)
 	case it.seen && !again:
 		return fmt.Errorf("%q comes again and does not say so", body)

@@ -213,6 +213,9 @@ func (s *mqttSide) publish(written, properties string, qos byte, retain bool, bo
 	s.write(packet[:2])
 	s.write(packet[2:])
 	if qos == 0 {
+		if len(s.talk.sides()) > 1 { // before another one says something
+			s.ping()
+		}
 		return
 	}
 	got := byte(0)
