@@ -257,7 +257,7 @@ func relimits() map[string]relimited {
 		"publish_bytes":       {func(l *core.Limits) { l.PublishBytes, l.PublishWait = 1, 1 }, publishing(1, 5, numbered), "ok", "rate_exceeded"},
 		"user_publish_rate":   {func(l *core.Limits) { l.UserPublishRate, l.PublishWait = 1, 1 }, publishing(1, 5, numbered), "ok", "rate_exceeded"},
 		"user_publish_bytes":  {func(l *core.Limits) { l.UserPublishBytes, l.PublishWait = 1, 1 }, publishing(1, 5, numbered), "ok", "rate_exceeded"},
-		"refusal_rate":        {func(l *core.Limits) { l.RefusalRate = 1 }, refusing, "0s", "10s"},
+		"refusal_rate":        {func(l *core.Limits) { l.RefusalRate = 1 }, refusing, "0s", "9s"},
 		"headers":             {func(l *core.Limits) { l.Headers = 4 }, publishing(1, 1, withHeaders(5, 1)), "ok", "limit_exceeded"},
 		"header_bytes":        {func(l *core.Limits) { l.HeaderBytes = 2000 }, publishing(1, 1, withHeaders(3, 1000)), "ok", "limit_exceeded"},
 		"retained_messages":   {func(l *core.Limits) { l.RetainedMessages = 1 }, publishing(1, 1, retainedNumber), "ok", "limit_exceeded"},
