@@ -207,7 +207,7 @@ func (h *badHouse) undisturbed(t *testing.T, most int64) {
 // settled returns how much the heap has grown since the beginning, when what has ended was collected. Pools keep what they
 // have for one collection, and some goroutines end after the line in the log.
 func (h *badHouse) settled() (left int64) {
-	for range 20 {
+	for range 100 {
 		runtime.GC()
 		if left = heapInUse() - h.base; left <= badLeft {
 			break
