@@ -34,7 +34,7 @@ const (
 	badPeak = 48 << 20
 	badLeft = 8 << 20
 	// badPatience is how long is waited for what must come.
-	badPatience = 15 * time.Second
+	badPatience = time.Minute
 )
 
 // badTimes are the timeouts that bad input runs into.

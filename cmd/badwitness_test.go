@@ -3,6 +3,7 @@ package wyecmd_test
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -76,6 +77,7 @@ func (w *badWitness) send() {
 		case <-w.stopping:
 			return
 		case <-tick.C:
+			runtime.Gosched() // who is woken by a timer goes first: the others wait longer
 			if late := time.Since(begun) - badPace; late > badPace {
 				w.held.Add(int64(late))
 			}
