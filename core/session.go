@@ -42,6 +42,9 @@ type Session struct {
 	ways      atomic.Pointer[ways] // nil before the first publish
 	pace      atomic.Pointer[pace] // nil: there is no rate
 
+	// full says which limits were reached for which nothing is refused.
+	full struct{ outbox, unacked, publishes once }
+
 	incomplete atomic.Int64 // bytes of messages that the protocol has not read to their end
 
 	mu      sync.Mutex
