@@ -44,6 +44,7 @@ type Limits struct {
 	SessionExpiry    time.Duration `koanf:"session_expiry"`                                                  // most it may outlive its connection
 	PublishRate      int           `koanf:"publish_rate"`                                                    // messages a second; 0: no limit
 	PublishBytes     int64         `koanf:"publish_bytes"`                                                   // bytes a second; 0: no limit
+	RefusalRate      int           `koanf:"refusal_rate"`                                                    // limits reached a second, before it is slowed; 0: it never is
 
 	// Of one message.
 	Headers     int   `koanf:"headers"`
@@ -84,7 +85,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Subscriptions: 10_000, PrivateQueues: 1000, Selectors: 20_000, SelectorsInAll: 200_000, OutboxMessages: 16_384, OutboxBytes: 64 << 20, OutboxOverflow: "drop_oldest",
 		Credit: 100, Unacked: 100_000, Transactions: 16, TransactionOps: 10_000, TransactionBytes: 64 << 20,
-		UnackedPublishes: 4096, SessionExpiry: 7 * 24 * time.Hour,
+		UnackedPublishes: 4096, SessionExpiry: 7 * 24 * time.Hour, RefusalRate: 20,
 		Headers: 1000, HeaderBytes: 256 << 10, PublishWait: 5 * time.Second,
 		LoginTries: 2, LoginDelay: time.Second, LoginDelayMost: time.Minute, LoginForget: 10 * time.Minute,
 		RetainedMessages: 1_000_000, RetainedBytes: 1 << 30, KeptSessions: 100_000, Queues: 100_000,
@@ -155,6 +156,7 @@ func (l Limits) Validate() error {
 	}{
 		{"publish_rate", int64(l.PublishRate)},
 		{"publish_bytes", l.PublishBytes},
+		{"refusal_rate", int64(l.RefusalRate)},
 		{"user_connections", int64(l.UserConnections)},
 		{"user_durable_queues", int64(l.UserDurableQueues)},
 		{"vhost_connections", int64(l.VHostConnections)},

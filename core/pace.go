@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"errors"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -11,8 +13,12 @@ import (
 	"github.com/wyemq/wye/core/internal/tries"
 )
 
-// publishBurst is for how long a publisher may save up what its rate permits.
-const publishBurst = time.Second
+// publishBurst is for how long a publisher may save up what its rate permits, refusalBurst for how long a client saves up
+// what it may be refused.
+const (
+	publishBurst = time.Second
+	refusalBurst = 10 * time.Second
+)
 
 // accountKey names who is counted: a user of a virtual host, or the address of clients without a name.
 type accountKey struct {
@@ -197,6 +203,9 @@ func (p *pace) take(messages, size int, most time.Duration) (wait time.Duration,
 
 // brake holds a publish back that is too fast, or for which there is no memory; what would have to wait too long is refused.
 func (s *Session) brake(ctx context.Context, messages, size int) error {
+	if err := s.atone(ctx); err != nil {
+		return err
+	}
 	most := s.b.options().Limits.PublishWait
 	if p := s.pace.Load(); p != nil {
 		wait, limit, ok := p.take(messages, size, most)
@@ -211,6 +220,43 @@ func (s *Session) brake(ctx context.Context, messages, size int) error {
 		}
 	}
 	return s.spare(ctx, size, most)
+}
+
+// atone holds back who is refused again and again for a limit: to be refused costs the broker as much as to be served.
+func (s *Session) atone(ctx context.Context) error {
+	owed := s.refusals.Load()
+	if owed == nil {
+		return nil
+	}
+	wait, _ := owed.Take(0, time.Now(), math.MaxInt64)
+	if wait == 0 {
+		return nil
+	}
+	s.slowed("refusal_rate", ErrRate)
+	return s.pause(ctx, wait)
+}
+
+// refused counts an error that is for a limit, and returns it.
+func (s *Session) refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, limited := errors.AsType[*limitError](err); !limited {
+		return err
+	}
+	owed := s.refusals.Load()
+	if owed == nil {
+		most := s.b.options().Limits.RefusalRate
+		if most == 0 {
+			return err
+		}
+		owed = rate.New(float64(most), refusalBurst)
+		if !s.refusals.CompareAndSwap(nil, owed) {
+			owed = s.refusals.Load()
+		}
+	}
+	owed.Take(1, time.Now(), math.MaxInt64)
+	return err
 }
 
 // glance is how often somebody who waits looks whether the session has ended.

@@ -99,6 +99,57 @@ func TestHeldBackEnds(t *testing.T) {
 	}, coretest.Limits(func(l *core.Limits) { l.PublishRate = 1 }))
 }
 
+// Who is refused again and again for a limit is slowed, whatever the limit is, and others are not.
+func TestRefusalRate(t *testing.T) {
+	for limit, act := range map[string]func(*world, *coretest.Client, int) error{
+		"subscriptions": func(w *world, s *coretest.Client, i int) error {
+			return s.Subscribe(w.ctx, &core.Subscription{ID: fmt.Sprint(i), Filter: "topic/a"})
+		},
+		"headers": func(w *world, s *coretest.Client, _ int) error {
+			return s.Publish(w.ctx, &core.Message{Destination: "topic/a", Header: make([]core.Field, 2)}, nil)
+		},
+		"queues": func(w *world, s *coretest.Client, i int) error {
+			refused := make(chan error, 1)
+			err := s.Publish(w.ctx, &core.Message{Destination: fmt.Sprint("queue/", i)}, func(_ core.Published, err error) { refused <- err })
+			if err != nil {
+				return err
+			}
+			return <-refused
+		},
+	} {
+		t.Run(limit, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				s, other := w.client("s"), w.client("other")
+				refuse := func(s *coretest.Client, n int) time.Duration {
+					begun := time.Now()
+					for i := range n {
+						if err := act(w, s, i+1); i > 0 && !errors.Is(err, core.ErrLimit) {
+							t.Fatalf("%d: %v", i, err)
+						}
+					}
+					return time.Since(begun)
+				}
+				refuse(s, 101)
+				if took := refuse(s, 50); took < 4800*time.Millisecond || took > 5200*time.Millisecond {
+					t.Errorf("after 100 refusals 50 more took %v at 10 a second", took)
+				}
+				if took := refuse(other, 50); took > 0 {
+					t.Errorf("another client was held back for %v", took)
+				}
+				if n := w.b.Stats().Limits["refusal_rate"].Slowed; n < 45 {
+					t.Errorf("%d waits were counted", n)
+				}
+				time.Sleep(time.Minute)
+				begun := time.Now()
+				w.pub(s, "topic/b", "x")
+				if took := time.Since(begun); took > 0 {
+					t.Errorf("a minute later a publish took %v", took)
+				}
+			}, coretest.Limits(func(l *core.Limits) { l.RefusalRate, l.Subscriptions, l.Headers, l.Queues = 10, 1, 1, 1 }))
+		})
+	}
+}
+
 func TestUserConnections(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		login := func(user, client string) (*core.Session, error) {

@@ -25,13 +25,17 @@ func (s *Session) Publish(ctx context.Context, m *Message, done func(Published, 
 // PublishTo is Publish to a queue that is declared by the way: queue says how it should be if the message
 // creates it.
 func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
+	return s.refused(s.publishTo(ctx, m, queue, done))
+}
+
+func (s *Session) publishTo(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
 	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
-	if s.pace.Load() != nil || s.b.memory.tight.Load() != 0 {
+	if s.pace.Load() != nil || s.refusals.Load() != nil || s.b.memory.tight.Load() != 0 {
 		if err := s.brake(ctx, 1, m.Size()); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
@@ -139,7 +143,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	}
 	if err := r.reserve(ctx, s.v, m, declared, s); err != nil {
 		stored()
-		return s.answer(ctx, done, Published{}, err)
+		return s.answer(ctx, done, Published{}, s.refused(err))
 	}
 	if len(r.queues) == 0 && !m.Retain {
 		return s.answer(ctx, done, Published{Matched: r.direct(m, s)}, nil)

@@ -62,6 +62,9 @@ func (b *Broker) use(o *Options) {
 		b.repace(sessions)
 	}
 	for _, s := range sessions {
+		if old.Limits.RefusalRate != o.Limits.RefusalRate {
+			s.refusals.Store(nil) // made anew by the next one
+		}
 		s.window.Resize(o.Limits.window(s.credit))
 	}
 }

@@ -198,6 +198,23 @@ func guessing(tries int, wait time.Duration) func(*world, *coretest.Client, func
 	}
 }
 
+// refusing is refused twenty times, and returns how long that takes.
+func refusing(w *world, c *coretest.Client, reload func()) string {
+	w.relimit(func(l *core.Limits) { l.Headers = 1 })
+	refuse := func() {
+		if err := c.Publish(w.ctx, withHeaders(2, 1)(0), nil); reasonOf(err) != "limit_exceeded" {
+			w.Error(err)
+		}
+	}
+	refuse()
+	reload()
+	begun := time.Now()
+	for range 20 {
+		refuse()
+	}
+	return fmt.Sprint(time.Since(begun))
+}
+
 // watched runs the watch of the memory.
 func watched(w *world, _ *coretest.Client, reload func()) string {
 	ctx, cancel := context.WithCancel(w.ctx)
@@ -240,6 +257,7 @@ func relimits() map[string]relimited {
 		"publish_bytes":       {func(l *core.Limits) { l.PublishBytes, l.PublishWait = 1, 1 }, publishing(1, 5, numbered), "ok", "rate_exceeded"},
 		"user_publish_rate":   {func(l *core.Limits) { l.UserPublishRate, l.PublishWait = 1, 1 }, publishing(1, 5, numbered), "ok", "rate_exceeded"},
 		"user_publish_bytes":  {func(l *core.Limits) { l.UserPublishBytes, l.PublishWait = 1, 1 }, publishing(1, 5, numbered), "ok", "rate_exceeded"},
+		"refusal_rate":        {func(l *core.Limits) { l.RefusalRate = 1 }, refusing, "0s", "9s"},
 		"headers":             {func(l *core.Limits) { l.Headers = 4 }, publishing(1, 1, withHeaders(5, 1)), "ok", "limit_exceeded"},
 		"header_bytes":        {func(l *core.Limits) { l.HeaderBytes = 2000 }, publishing(1, 1, withHeaders(3, 1000)), "ok", "limit_exceeded"},
 		"retained_messages":   {func(l *core.Limits) { l.RetainedMessages = 1 }, publishing(1, 1, retainedNumber), "ok", "limit_exceeded"},

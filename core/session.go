@@ -39,8 +39,9 @@ type Session struct {
 	directs   atomic.Int32 // direct subscriptions
 	writer    writer
 	waker     waker
-	ways      atomic.Pointer[ways] // nil before the first publish
-	pace      atomic.Pointer[pace] // nil: there is no rate
+	ways      atomic.Pointer[ways]        // nil before the first publish
+	pace      atomic.Pointer[pace]        // nil: there is no rate
+	refusals  atomic.Pointer[rate.Bucket] // of limits; nil: there were none
 
 	// full says which limits were reached for which nothing is refused.
 	full struct{ outbox, unacked, publishes once }

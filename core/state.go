@@ -312,8 +312,12 @@ func (st *state) end() {
 		delete(st.v.kept, st.client)
 	}
 	st.v.mu.Unlock()
-	for id := range subs {
-		_ = st.v.removeLog(context.WithoutCancel(st.v.b.ctx), st.v.sessionLog(st.client, id))
+	ctx := context.WithoutCancel(st.v.b.ctx)
+	for id, sub := range subs {
+		_ = st.v.removeLog(ctx, st.v.sessionLog(st.client, id))
+		if sub.WithSession && sub.Group != "" && sub.Durable {
+			_ = st.v.deleteGroup(ctx, sub.Group, sub.Filter) // unless there are others
+		}
 	}
 }
 

@@ -67,6 +67,7 @@ const (
 	subExclusive
 	subSole
 	subQueue
+	subWithSession
 )
 
 // encode returns the form of a subscription that is kept: without what belongs to the moment of subscribing.
@@ -81,6 +82,7 @@ func (sub *Subscription) encode() []byte {
 		{sub.Exclusive, subExclusive},
 		{sub.Sole, subSole},
 		{sub.Queue != nil, subQueue},
+		{sub.WithSession, subWithSession},
 	} {
 		if f.is {
 			flags |= f.bit
@@ -108,8 +110,8 @@ func decodeSubscription(b []byte) (sub Subscription, err error) {
 	flags := r.Uint()
 	sub = Subscription{
 		Durable: flags&subDurable != 0, NoLocal: flags&subNoLocal != 0, Exclusive: flags&subExclusive != 0,
-		Sole: flags&subSole != 0,
-		ID:   r.String(), Filter: r.String(), Group: r.String(), Selector: r.String(),
+		Sole: flags&subSole != 0, WithSession: flags&subWithSession != 0,
+		ID: r.String(), Filter: r.String(), Group: r.String(), Selector: r.String(),
 		Ack: AckMode(r.Int()), Credit: int(r.Int()), Retained: RetainedMode(r.Int()), Priority: int(r.Int()),
 		Meta: r.Bytes(),
 	}

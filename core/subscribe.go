@@ -31,6 +31,9 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 			return fmt.Errorf("subscribe: %w", err)
 		}
 	}
+	if err := s.atone(ctx); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
 	who, changes := s.Principal(), s.b.changes.Load()
 	if err := s.maySubscribe(ctx, sub); err != nil {
 		return s.denied(err)
@@ -41,7 +44,7 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err == nil && (s.Principal() != who || s.b.changes.Load() != changes) {
 		s.recheck(ctx) // who looked for what is not allowed any more may not have seen it yet
 	}
-	return err
+	return s.refused(err)
 }
 
 func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
@@ -357,17 +360,22 @@ func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 		}
 		return err
 	}
-	bq := s.v.find(s.v.groupLog(group, filter))
+	return s.v.deleteGroup(ctx, group, filter)
+}
+
+// deleteGroup deletes the queue of a group that nobody uses.
+func (v *vhost) deleteGroup(ctx context.Context, group, filter string) error {
+	bq := v.find(v.groupLog(group, filter))
 	if bq == nil {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrNotFound)
 	}
 	bq.mu.Lock()
 	members := bq.members
 	bq.mu.Unlock()
-	if members > 0 || s.v.awaited(group, filter) {
+	if members > 0 || v.awaited(group, filter) {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrInUse)
 	}
-	return s.v.remove(ctx, bq)
+	return v.remove(ctx, bq)
 }
 
 // awaited reports whether a session that is kept will come back to a group.

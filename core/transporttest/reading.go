@@ -287,8 +287,9 @@ func tooBig(t testing.TB, s Suite) {
 }
 
 func loginTimeout(t testing.TB, s Suite) {
+	beside(t)
 	l := DefaultLimits()
-	l.LoginTimeout = 50 * time.Millisecond
+	l.LoginTimeout = busy
 	ends := make(chan error, 1)
 	srv := serve(t, s, l, func(_ context.Context, c core.Conn) error {
 		err := each(c, func(core.Kind, []byte) error { return nil })
@@ -297,11 +298,10 @@ func loginTimeout(t testing.TB, s Suite) {
 	})
 	c := srv.dial()
 	go func() { // ends with the connection: a client that sends a little all the time
-		for range 1000 {
+		for range time.Tick(l.LoginTimeout / 10) {
 			if c.Send(core.Binary, []byte("x")) != nil {
 				return
 			}
-			time.Sleep(5 * time.Millisecond)
 		}
 	}()
 	if err := await(t, ends, "the end"); !errors.Is(err, core.ErrLoginTimeout) {
@@ -313,9 +313,60 @@ func loginTimeout(t testing.TB, s Suite) {
 	}
 }
 
-func loginLiftsTimeout(t testing.TB, s Suite) {
+// watched is a handler that is told of refusals.
+type watched struct {
+	handler
+	told chan error
+}
+
+var _ core.Doorkeeper = watched{}
+
+func (watched) Admit() error { return nil }
+
+func (w watched) Refused(_ *core.ConnInfo, err error) { w.told <- err }
+
+// refusalsAreTold: of who ends without login, and not for its own wish, the Doorkeeper hears once; of others it does not.
+func refusalsAreTold(t testing.TB, s Suite) {
+	h := watched{func(_ context.Context, c core.Conn) error {
+		return each(c, func(_ core.Kind, b []byte) error {
+			switch b[0] {
+			case 'l':
+				c.LoggedIn()
+				return core.ErrAdmin
+			case 'e':
+				return core.ErrInvalid
+			}
+			return nil
+		})
+	}, make(chan error, 10)}
 	l := DefaultLimits()
-	l.LoginTimeout = 400 * time.Millisecond // enough for a handshake on a busy machine
+	l.Linger = 100 * time.Millisecond
+	tr := s.New(t, l)
+	addr, err := tr.Listen(t.Context())
+	if err != nil {
+		t.Fatalf("Listen: %v", err)
+	}
+	srv := start(t, s, addr, func(ctx context.Context) error { return tr.Serve(ctx, h) })
+	for _, what := range []string{"logged in", "early"} {
+		c := srv.dial()
+		send(t, c, what)
+		_, _ = endOf(t, c)
+	}
+	_ = srv.dial().Close()
+	if err := await(t, h.told, "what the Doorkeeper hears"); !errors.Is(err, core.ErrInvalid) {
+		t.Errorf("the Doorkeeper hears %v, want the end of who was not logged in", err)
+	}
+	_ = srv.dial() // who is there at the end is not refused
+	srv.end()
+	if n := len(h.told); n > 0 {
+		t.Errorf("the Doorkeeper hears %d times more: %v", n, <-h.told)
+	}
+}
+
+func loginLiftsTimeout(t testing.TB, s Suite) {
+	beside(t)
+	l := DefaultLimits()
+	l.LoginTimeout = busy
 	gone := make(chan error, 1)
 	srv := serve(t, s, l, func(ctx context.Context, c core.Conn) error {
 		err := echo(ctx, c)

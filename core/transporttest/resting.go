@@ -43,8 +43,9 @@ func restGoesOn(t testing.TB, s Suite) {
 	if !s.Rests {
 		t.Skip("its connections do not rest")
 	}
+	beside(t)
 	rested, ended := make(chan core.Conn, 1), make(chan error, 1)
-	srv := serve(t, s, DefaultLimits(), sleepy(rested, ended, nothing))
+	srv := serve(t, s, lookedAfter(), sleepy(rested, ended, nothing))
 	c := srv.dial()
 	large := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
 	for _, body := range [][]byte{[]byte("first"), large} {
@@ -81,6 +82,7 @@ func restEnds(t testing.TB, s Suite) {
 	if !s.Rests {
 		t.Skip("its connections do not rest")
 	}
+	beside(t)
 	ways := []*restEnd{
 		{name: "the peer leaves", end: func(w *restEnd) { _ = w.client.Close() }},
 		{name: "Close", end: func(w *restEnd) { w.conn.Close(core.ErrTakenOver) }, want: core.ErrTakenOver},
@@ -94,7 +96,7 @@ func restEnds(t testing.TB, s Suite) {
 			w.first = nothing
 		}
 		w.rested, w.ended = rested, ended
-		w.srv = serve(t, s, DefaultLimits(), sleepy(rested, ended, w.first))
+		w.srv = serve(t, s, lookedAfter(), sleepy(rested, ended, w.first))
 		w.client = w.srv.dial()
 	}
 	for _, w := range ways {
@@ -128,4 +130,11 @@ type restEnd struct {
 }
 
 // soon is a deadline that finds the connection at rest.
-func soon(c core.Conn) { _ = c.SetReadDeadline(time.Now().Add(4 * time.Second)) }
+func soon(c core.Conn) { _ = c.SetReadDeadline(time.Now().Add(2500 * time.Millisecond)) }
+
+// lookedAfter are limits that make a transport look often who is silent.
+func lookedAfter() Limits {
+	l := DefaultLimits()
+	l.Linger = 200 * time.Millisecond
+	return l
+}

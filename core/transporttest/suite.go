@@ -99,6 +99,7 @@ func Checks() []Check {
 		{"ReadAheadOfLogin", readAheadOfLogin},
 		{"TooBig", tooBig},
 		{"LoginTimeout", loginTimeout},
+		{"RefusalsAreTold", refusalsAreTold},
 		{"LoginLiftsTimeout", loginLiftsTimeout},
 		{"RestGoesOn", restGoesOn},
 		{"RestEnds", restEnds},
@@ -118,6 +119,16 @@ func Test(t *testing.T, s Suite) {
 
 // patience is how long a check waits for what must happen. It is not a measure of anything.
 const patience = 20 * time.Second
+
+// busy is a time in which everybody gets to run and a handshake is done, however busy the machine.
+const busy = time.Second
+
+// beside lets a check that does little but wait run at the same time as others of that kind, after all the rest.
+func beside(t testing.TB) {
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel()
+	}
+}
 
 // handler is a core.Handler made of a function. It knows every subprotocol.
 type handler func(ctx context.Context, c core.Conn) error

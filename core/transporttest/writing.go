@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -79,6 +80,14 @@ type counted struct {
 	l *counting
 }
 
+// CloseWrite keeps the half-close of the connection below.
+func (c *counted) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
 func (c *counted) Write(b []byte) (int, error) {
 	c.l.writes.Add(1)
 	return c.Conn.Write(b)
@@ -129,8 +138,9 @@ func push(c core.Conn, size int) error {
 }
 
 func slowReader(t testing.TB, s Suite) {
+	beside(t)
 	l := DefaultLimits()
-	l.WriteTimeout, l.Linger = 200*time.Millisecond, 200*time.Millisecond
+	l.WriteTimeout, l.Linger = busy, 200*time.Millisecond
 	wrote, read := make(chan error, 1), make(chan error, 1)
 	srv := serve(t, s, l, func(ctx context.Context, c core.Conn) error {
 		c.LoggedIn()
@@ -176,10 +186,12 @@ func slowReader(t testing.TB, s Suite) {
 	}
 }
 
+// slowButReading: what counts is that the peer takes something, not how much.
 func slowButReading(t testing.TB, s Suite) {
+	beside(t)
 	l := DefaultLimits()
-	l.WriteTimeout = 200 * time.Millisecond
-	const size = 16 << 20
+	l.WriteTimeout = busy
+	const size, piece = 16 << 20, 64 << 10 // the system takes a part of size for itself
 	srv := serve(t, s, l, func(_ context.Context, c core.Conn) error {
 		c.LoggedIn()
 		begun := time.Now()
@@ -195,26 +207,20 @@ func slowButReading(t testing.TB, s Suite) {
 		}
 		return err
 	})
-	c := srv.dial()
-	if tc, ok := c.NetConn().(*net.TCPConn); ok {
-		_ = tc.SetReadBuffer(64 << 10)
+	nc := srv.dial().NetConn()
+	if tc, ok := nc.(*net.TCPConn); ok {
+		_ = tc.SetReadBuffer(piece)
 	}
-	// Raw reads, with a pause after each: the whole takes several times the write timeout, with progress
-	// all the time.
-	buf := make([]byte, size/32)
-	for got := 0; got < size-len(buf); {
-		n, err := c.NetConn().Read(buf)
-		if got += n; err != nil {
-			if got < size/2 {
-				t.Fatalf("client: after %d of %d bytes: %v", got, size, err)
-			}
-			return
+	got, pause := 0, time.NewTicker(l.WriteTimeout/25)
+	defer pause.Stop()
+	for end := time.Now().Add(l.WriteTimeout * 3 / 2); time.Now().Before(end); <-pause.C {
+		n, err := io.CopyN(io.Discard, nc, piece)
+		if got += int(n); err != nil {
+			t.Fatalf("client: after %d of %d bytes: %v", got, size, err)
 		}
-		time.Sleep(l.WriteTimeout / 40)
 	}
-	for {
-		if _, err := c.NetConn().Read(buf); err != nil {
-			return
-		}
+	rest, err := io.Copy(io.Discard, nc)
+	if got += int(rest); got < size {
+		t.Errorf("client: got %d of %d bytes, then %v", got, size, err)
 	}
 }

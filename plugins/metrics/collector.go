@@ -112,6 +112,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	if c.source.Listeners != nil {
 		c.collectListeners(o, c.source.Listeners())
 	}
+	if c.source.Certificates != nil {
+		c.collectCertificates(o, "admin", c.source.Certificates())
+	}
 	if c.source.Audit != nil {
 		written, lost := c.source.Audit()
 		o.put(c.auditWritten, float64(written))
@@ -139,9 +142,13 @@ func (c *Collector) collectListeners(o output, ls []Listener) {
 		for reason, n := range l.Ended {
 			o.put(c.ended, float64(n), l.Name, l.Transport, reason)
 		}
-		for _, cert := range l.Certificates {
-			o.put(c.certificates, time.Until(cert.NotAfter).Seconds(), l.Name, cert.File, cert.Subject)
-		}
+		c.collectCertificates(o, l.Name, l.Certificates)
+	}
+}
+
+func (c *Collector) collectCertificates(o output, listener string, certs []Certificate) {
+	for _, cert := range certs {
+		o.put(c.certificates, time.Until(cert.NotAfter).Seconds(), listener, cert.File, cert.Subject)
 	}
 }
 

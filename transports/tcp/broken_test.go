@@ -105,6 +105,7 @@ func TestBrokenTransports(t *testing.T) {
 		{"RestEnds", "does not return the error of Close", otherError(core.ErrTakenOver)},
 	} {
 		t.Run(c.check+" "+c.defect, func(t *testing.T) {
+			t.Parallel()
 			s := suite()
 			whole := s.New
 			s.New = func(t testing.TB, l transporttest.Limits) core.Transport {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +19,7 @@ import (
 
 const patience = 20 * time.Second
 
-// echo sends everything back.
+// echo sends everything back, except to who is refused.
 type echo struct {
 	infos chan *core.ConnInfo
 }
@@ -27,6 +28,9 @@ func (echo) Subprotocols() []string         { return nil }
 func (echo) Select([]string) (string, bool) { return "", false }
 
 func (e echo) ServeConn(_ context.Context, c core.Conn) error {
+	if err := c.Info().Refused; err != nil {
+		return err
+	}
 	c.LoggedIn()
 	if e.infos != nil {
 		e.infos <- c.Info()
@@ -89,6 +93,14 @@ func roundtrip(t testing.TB, nc net.Conn, text string) {
 	}
 }
 
+// wantNothing wants nc to be closed without a word.
+func wantNothing(t testing.TB, nc net.Conn) {
+	t.Helper()
+	if b, err := io.ReadAll(nc); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %q, %v, want the end", b, err)
+	}
+}
+
 func base() tcp.Config {
 	cfg := tcp.DefaultConfig()
 	cfg.URI = "tcp://127.0.0.1:0"
@@ -129,9 +141,7 @@ func TestProxyProtocol(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.remote == "" {
-				if b, err := io.ReadAll(nc); len(b) > 0 {
-					t.Errorf("got %q, %v", b, err)
-				}
+				wantNothing(t, nc)
 				return
 			}
 			if i := <-infos; !strings.HasPrefix(i.Remote.String(), c.remote) {
@@ -140,9 +150,7 @@ func TestProxyProtocol(t *testing.T) {
 			roundtrip(t, nc, "hello")
 			second := dial(t, addr)
 			_, _ = io.WriteString(second, c.header)
-			if b, _ := io.ReadAll(second); len(b) > 0 {
-				t.Errorf("got %q", b)
-			}
+			wantNothing(t, second)
 		})
 	}
 	t.Run("not trusted", func(t *testing.T) {
@@ -159,9 +167,7 @@ func TestLimits(t *testing.T) {
 	tr, addr := serve(t, cfg, echo{})
 	first := dial(t, addr)
 	roundtrip(t, first, "hello")
-	if b, _ := io.ReadAll(dial(t, addr)); len(b) > 0 {
-		t.Errorf("got %q", b)
-	}
+	wantNothing(t, dial(t, addr))
 	roundtrip(t, first, "undisturbed")
 	if st := tr.Stats(); st.Open != 1 || st.Accepted != 1 || st.Ended["limit_exceeded"] != 1 || st.BytesIn != 16 {
 		t.Errorf("Stats: %+v", st)

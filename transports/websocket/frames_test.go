@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wyemq/wye/core"
@@ -60,6 +61,7 @@ func TestBadInput(t *testing.T) {
 			other.roundtrip("undisturbed by " + c.name)
 		})
 	}
+	_ = other.nc.Close() // nobody waits for its answer
 	s.stop()
 	if n := strings.Count(s.logs.String(), `msg="connection closed"`); n != 20 {
 		t.Errorf("the ends of 20 connections were logged %d times:\n%s", n, s.logs)
@@ -176,41 +178,98 @@ func TestPeerCode(t *testing.T) {
 }
 
 // TestPing: a client that answers stays however long it says nothing; one that does not is dropped.
+// pipes is a listener within a bubble.
+type pipes struct {
+	coming chan net.Conn
+	closed chan struct{}
+	close  func()
+}
+
+func newPipes() *pipes {
+	l := &pipes{coming: make(chan net.Conn), closed: make(chan struct{})}
+	l.close = sync.OnceFunc(func() { close(l.closed) })
+	return l
+}
+
+func (l *pipes) Accept() (net.Conn, error) {
+	select {
+	case nc := <-l.coming:
+		return nc, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipes) Close() error {
+	l.close()
+	return nil
+}
+
+func (*pipes) Addr() net.Addr { return nil }
+
+// connect returns a peer that is upgraded and has all the time there is.
+func (l *pipes) connect(t *testing.T) *peer {
+	ours, theirs := net.Pipe()
+	l.coming <- theirs
+	p := request(t, ours, "/")
+	_ = ours.SetReadDeadline(time.Time{})
+	return p
+}
+
+// TestPing: whoever answers pings is not idle, whoever does not is.
 func TestPing(t *testing.T) {
-	cfg := websocket.DefaultConfig()
-	cfg.PingInterval, cfg.Limits.IdleTimeout = 40*time.Millisecond, 200*time.Millisecond
-	s := serve(t, cfg, echo{})
-	alive, dead := connect(t, s.addr), connect(t, s.addr)
-	var answering sync.WaitGroup
-	answering.Go(func() {
-		for range 20 {
-			first, payload, err := alive.read()
-			if err != nil || first != 0x89 {
-				t.Errorf("got 0x%02x %q, %v, want a ping", first, payload, err)
-				return
-			}
-			_ = alive.frame(0x8A, payload)
-		}
-	})
-	for { // without answers
-		first, payload, err := dead.read()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := websocket.DefaultConfig()
+		cfg.URI, cfg.PingInterval, cfg.Limits.IdleTimeout = "ws://127.0.0.1:0", 20*time.Second, 90*time.Second
+		tr, err := websocket.New("test", cfg, discard)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if first == 0x88 {
-			if !bytes.HasPrefix(payload[2:], []byte("heartbeat_timeout")) {
-				t.Errorf("closed with %q", payload)
+		l := newPipes()
+		ctx, stop := context.WithCancel(t.Context())
+		var work sync.WaitGroup
+		work.Go(func() {
+			if err := tr.ServeListener(ctx, l, echo{}); err != nil {
+				t.Errorf("Serve: %v", err)
 			}
-			break
+		})
+		defer work.Wait()
+		defer stop()
+		alive, dead := l.connect(t), l.connect(t)
+		defer alive.nc.Close()
+		defer dead.nc.Close()
+		begun := time.Now()
+		work.Go(func() {
+			for {
+				first, payload, err := dead.read()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if first == 0x88 {
+					if !bytes.HasPrefix(payload[2:], []byte("heartbeat_timeout")) {
+						t.Errorf("closed with %q", payload)
+					}
+					if d := time.Since(begun); d < 90*time.Second || d > 95*time.Second {
+						t.Errorf("closed after %s without an answer, want 90 s", d)
+					}
+					_ = dead.nc.Close()
+					return
+				}
+			}
+		})
+		for i := range 20 {
+			first, payload, err := alive.read()
+			if err != nil || first != 0x89 {
+				t.Fatalf("got 0x%02x %q, %v, want a ping", first, payload, err)
+			}
+			if d, want := time.Since(begun), time.Duration(i+1)*20*time.Second; d < want || d > want+time.Duration(i+1)*time.Second {
+				t.Errorf("ping %d came after %s, want %s", i+1, d, want)
+			}
+			_ = alive.frame(0x8A, payload)
 		}
-	}
-	answering.Wait()
-	if err := alive.Send(core.Text, []byte("still here")); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := alive.Receive(); err != nil || string(b) != "still here" {
-		t.Errorf("echo: %q, %v", b, err)
-	}
+		alive.roundtrip("still here")
+	})
 }
 
 func TestCompression(t *testing.T) {

@@ -357,9 +357,11 @@ func TestAllowOrigins(t *testing.T) {
 		{[]string{"Origin", "http://127.0.0.1:8162"}, http.StatusForbidden},
 		{[]string{"Origin", "http://127.0.0.1:8161", "Origin", "http://evil.example"}, http.StatusForbidden},
 	} {
-		if p := request(t, dialTCP(t, addr.String()), "/", c.headers...); p.resp.StatusCode != c.status {
+		p := request(t, dialTCP(t, addr.String()), "/", c.headers...)
+		if p.resp.StatusCode != c.status {
 			t.Errorf("%v: %s, want %d", c.headers, p.resp.Status, c.status)
 		}
+		_ = p.nc.Close()
 	}
 	cancel()
 	if err := <-done; err != nil {

@@ -28,13 +28,13 @@ func lines() *plot.Lines {
 	}
 }
 
-func bars() *plot.Bars {
-	return &plot.Bars{
+func dots() *plot.Dots {
+	return &plot.Dots{
 		Title: "CPU seconds per million deliveries", Value: plot.Axis{Label: "s", Log: true},
-		Names: []string{"wye", "another"},
-		Groups: []plot.Group{
-			{Name: "fan 1→10", Bars: []plot.Bar{{Value: 0.7, Low: 0.6, High: 0.9}, {Value: 54}}},
-			{Name: "queue", Bars: []plot.Bar{{Value: 6}, {Value: math.NaN()}}},
+		Names: []string{"wye", "another", "nobody"},
+		Rows: []plot.Row{
+			{Name: "fan 1→10", Dots: []plot.Dot{{Value: 0.7, Low: 0.6, High: 0.9, Title: "wye: <0.7>"}, {Value: 54, Low: 54, High: 54}, {}}},
+			{Name: "queue", Dots: []plot.Dot{{Value: 6, Low: 5, High: 7}, {Value: math.NaN()}, {}}},
 		},
 	}
 }
@@ -45,11 +45,11 @@ func TestGolden(t *testing.T) {
 	linear.X.Log, linear.Y.Log, linear.X.Format = false, false, plot.Bytes
 	own := lines()
 	own.X.Ticks = []float64{1, 4, 64, 2000}
-	linearBars := bars()
-	linearBars.Value.Log = false
+	linearDots := dots()
+	linearDots.Value.Log = false
 	for name, got := range map[string][]byte{
 		"lines-log.svg": lines().SVG(), "lines-linear.svg": linear.SVG(), "lines-ticks.svg": own.SVG(),
-		"bars-log.svg": bars().SVG(), "bars-linear.svg": linearBars.SVG(),
+		"dots-log.svg": dots().SVG(), "dots-linear.svg": linearDots.SVG(),
 		"empty.svg": (&plot.Lines{X: plot.Axis{Log: true}}).SVG(),
 	} {
 		wellFormed(t, name, string(got))

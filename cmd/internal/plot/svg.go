@@ -28,6 +28,7 @@ var palette = [][2]string{
 	{"#3a4653", "#b9c4d0"},
 	{"#c0143c", "#ff8aa0"},
 	{"#2a7f8c", "#7fdbe8"},
+	{"#8a6d5a", "#c9ad98"},
 }
 
 // canvas gathers an SVG.

@@ -53,7 +53,7 @@ func TestTables(t *testing.T) {
 	plots := r.Plots()
 	golden(t, "cost-mqtt.svg", plots["cost-mqtt.svg"])
 	for i := range 9 { // one for each peer
-		if class := fmt.Sprintf(".c%d{", i); strings.Count(plots["cost-mqtt.svg"], class) != 2 {
+		if class := fmt.Sprintf(".f%d{", i); strings.Count(plots["cost-mqtt.svg"], class) != 2 {
 			t.Errorf("%s has no colour for light and dark backgrounds", class)
 		}
 	}
