@@ -37,6 +37,7 @@ type boundQueue struct {
 	defining atomic.Bool // it is told
 	promoted atomic.Bool // its log was in memory, and is durable now
 	warned   atomic.Bool // of a declaration that differs
+	full     once        // its limits were reached
 
 	mu      sync.Mutex
 	members int  // attached subscriptions

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wyemq/wye/core/internal/rate"
@@ -11,7 +12,8 @@ import (
 
 // LimitStats counts how often one limit was reached.
 type LimitStats struct {
-	// Refused is how often something was refused for it, Slowed how often somebody had to wait.
+	// Refused is how often something was refused for it, Slowed how often somebody had to wait. Limits of what waits for a
+	// client, which it reaches again and again as long as it is slow, count once for a session or queue.
 	Refused, Slowed uint64
 }
 
@@ -107,6 +109,46 @@ func (s *Session) Exceeded(limit, format string, args ...any) error {
 // slowed counts that the session had to wait.
 func (s *Session) slowed(limit string, reason *Reason) {
 	s.b.note(limit, true, s.firstTime("slowed by "+limit), s.whom(), reason)
+}
+
+// once is the first of several times that may follow each other fast.
+type once struct{ been atomic.Bool }
+
+func (o *once) first() bool { return !o.been.Load() && !o.been.Swap(true) }
+
+// overflows says, for the first time, that the client does not read as fast as messages come; n were just dropped. It returns why
+// the client has to go, if it has to.
+func (s *Session) overflows(n int) error {
+	if !s.full.outbox.first() {
+		return ErrSlowConsumer
+	}
+	l := &s.b.options().Limits
+	if s.out.Len()+n >= l.OutboxMessages {
+		return s.exceeded("outbox_messages", ErrSlowConsumer, "%d messages wait for the client, the most there may be", l.OutboxMessages)
+	}
+	return s.exceeded("outbox_bytes", ErrSlowConsumer, "messages wait for the client that have %d bytes, the most there may be", l.OutboxBytes)
+}
+
+// publishesWait says, for the first time, that a publish has to wait for those before it.
+func (s *Session) publishesWait() {
+	if s.full.publishes.first() {
+		s.slowed("unacked_publishes", ErrLimit)
+	}
+}
+
+// overflows says, for the first time, that messages leave a queue whose room the limits say, because there is none; n were just
+// dropped, or one was refused.
+func (bq *boundQueue) overflows(n int) {
+	cfg, l := bq.cfg.Load(), &bq.v.b.options().Limits
+	if cfg.MaxLength != l.SessionQueue || cfg.MaxBytes != l.SessionQueueBytes || bq.kind == kindQueue || !bq.full.first() {
+		return
+	}
+	limit, s := "session_queue", bq.q.Stats()
+	if s.Ready+s.Unacked+n < cfg.MaxLength {
+		limit = "session_queue_bytes"
+	}
+	err := &limitError{ofAll, limit, fmt.Sprintf("%s: %d messages with %d bytes are the most that may wait", bq.name, cfg.MaxLength, cfg.MaxBytes), ErrQueueFull}
+	bq.v.b.note(limit, false, true, whom{client: bq.spec.client, user: bq.spec.by.user, remote: bq.spec.by.from}, err)
 }
 
 func (s *Session) firstTime(what string) bool {

@@ -50,7 +50,7 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *
 	s.writer = writer{s: s, stopped: make(chan struct{})}
 	s.writer.start = s.writer.run
 	s.number = b.sessions.Add(1)
-	s.acks.init(s.writer.kick, s.panicked)
+	s.acks.init(s.writer.kick, s.publishesWait, s.panicked)
 	s.credit = l.Credit
 	s.window = queue.NewWindow(b.options().Limits.window(l.Credit))
 	if err := s.Authorize(ctx, OpConnect, ClientName(p.ClientID)); err != nil {

@@ -109,6 +109,7 @@ func (v *vhost) reconfigure() {
 func (bq *boundQueue) configure() {
 	if cfg := bq.v.config(&bq.spec); *bq.cfg.Swap(&cfg) != cfg {
 		bq.warned.Store(false)
+		bq.full.been.Store(false)
 		bq.q.Configure(cfg.queue())
 	}
 }

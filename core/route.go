@@ -99,6 +99,7 @@ func (r *routing) match(v *vhost, dest string, from *Session) {
 
 func (r *routing) take(bq *boundQueue, m *Message) error {
 	if err := bq.q.Reserve(r.bytes, uint8(m.Priority.Level())); err != nil {
+		bq.overflows(1)
 		return fmt.Errorf("%s: %w", bq.name, engineErr(err))
 	}
 	r.queues = append(r.queues, bq)

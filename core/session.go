@@ -43,6 +43,9 @@ type Session struct {
 	pace      atomic.Pointer[pace]        // nil: there is no rate
 	refusals  atomic.Pointer[rate.Bucket] // of limits; nil: there were none
 
+	// full says which limits were reached for which nothing is refused.
+	full struct{ outbox, unacked, publishes once }
+
 	incomplete atomic.Int64 // bytes of messages that the protocol has not read to their end
 
 	mu      sync.Mutex

@@ -93,11 +93,16 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		Dead: func(r engine.Record, attempts int, reason string) []engine.Op {
 			return v.deadLetter(bq, *bq.cfg.Load(), r, attempts, reason)
 		},
-		Undo:    v.unreserve,
-		Load:    v.b.loaded,
-		Group:   messageGroup,
-		Dropped: v.stats.dropped,
-		Idle:    func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
+		Undo:  v.unreserve,
+		Load:  v.b.loaded,
+		Group: messageGroup,
+		Dropped: func(reason string, n int) {
+			v.stats.dropped(reason, n)
+			if reason == queue.ReasonLength {
+				bq.overflows(n)
+			}
+		},
+		Idle: func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open queue %s: %w", bq.name, engineErr(err))
