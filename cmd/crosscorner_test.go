@@ -476,3 +476,53 @@ func TestCrossClientID(t *testing.T) {
 		t.Errorf("STOMP has %q %v", got.Body, got.Header)
 	}
 }
+
+// TestUnsubscribed hears nothing of a subscription behind the receipt of its end, however much is on its way; of a queue,
+// all that was not heard comes again.
+func TestUnsubscribed(t *testing.T) {
+	const most = 5000
+	p := start(t, inMemory)
+	for _, dest := range []string{"/topic/a", "/queue/a"} {
+		t.Run(dest[1:6], func(t *testing.T) {
+			c, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "", "")
+			sender, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "", "")
+			sent := make(chan struct{})
+			go func() { // until all was sent
+				defer close(sent)
+				for i := range most {
+					if _, err := fmt.Fprintf(sender.nc, "SEND\ndestination:%s\n\n%d\x00", dest, i); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}()
+			heard := make(map[string]bool)
+			collect := func() {
+				for _, body := range c.heard {
+					heard[body] = true
+				}
+				c.heard = nil
+			}
+			for more := true; more; {
+				select {
+				case <-sent:
+					more = false
+				default:
+				}
+				c.ok("SUBSCRIBE", "", "id:1", "destination:"+dest)
+				c.ok("UNSUBSCRIBE", "", "id:1")
+				collect()
+				c.ok("SEND", "", "destination:/topic/nobody")
+				if len(c.heard) > 0 {
+					t.Fatalf("%q came behind the receipt", c.heard[0])
+				}
+			}
+			if dest == "/topic/a" {
+				return
+			}
+			for c.ok("SUBSCRIBE", "", "id:1", "destination:"+dest); len(heard) < most; collect() {
+				c.heard = append(c.heard, c.next())
+			}
+		})
+	}
+}

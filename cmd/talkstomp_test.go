@@ -343,7 +343,6 @@ func (k *stompTalk) unsubscribe(int) bool {
 func (k *stompTalk) exit(sub *stompTalkSub, rudely bool) {
 	sub.end(rudely)
 	delete(k.main.subs, sub.id)
-	k.main.ended[sub.id] = true
 	if d := k.durables[sub.durable]; d != nil {
 		d.sub = nil
 	}

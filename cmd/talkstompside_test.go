@@ -25,8 +25,7 @@ type stompTalkSide struct {
 	n       int // receipts
 	beats   int // heart-beats that came
 	subs    map[string]*stompTalkSub
-	ended   map[string]bool // subscriptions that were, of which a MESSAGE may be on its way
-	last    stompAnswer     // MESSAGE
+	last    stompAnswer // MESSAGE
 }
 
 // stompTalkSub is a subscription: with a queue before it, or without.
@@ -56,7 +55,7 @@ const stompTalkWays = 4
 // newStompSide connects and does not log in yet.
 func newStompSide(t *testing.T, k *talks, user string, version, way int) *stompTalkSide {
 	t.Helper()
-	s := &stompTalkSide{t: t, name: user, version: version, strict: way%2 == 0, subs: make(map[string]*stompTalkSub), ended: make(map[string]bool)}
+	s := &stompTalkSide{t: t, name: user, version: version, strict: way%2 == 0, subs: make(map[string]*stompTalkSub)}
 	where := &k.running
 	if !s.strict {
 		where = &k.lenient
@@ -198,9 +197,6 @@ func (s *stompTalkSide) message(f stompAnswer) {
 	s.t.Helper()
 	id := talkUnescape(s.version, f.header("subscription"))
 	sub := s.subs[id]
-	if s.ended[id] {
-		return // it has gone back to its queue, and comes again
-	}
 	if sub == nil {
 		s.t.Fatalf("%s: a message of no subscription: %+v", s.name, f)
 	}

@@ -52,6 +52,8 @@ type session struct {
 	fatal atomic.Pointer[error] // an ERROR was sent that ends the connection
 	beat  heartBeat
 
+	delivering sync.Mutex // held by DeliverFunc
+
 	// Of DeliverFunc, which runs in one goroutine at a time.
 	parts   [5][]byte
 	nul     [1]byte // ends frames

@@ -21,6 +21,7 @@ type subscription struct {
 	replies bool // made for a reply-to header, not by SUBSCRIBE
 	silent  bool // no mark at the end of browsing
 	browsed int  // targets that were browsed to the end; DeliverFunc's
+	gone    bool // it has ended, and nothing follows; guarded by session.delivering
 
 	unacked []unacked // in order; guarded by session.mu
 }
@@ -131,6 +132,10 @@ func (s *session) detach(sub *subscription) error {
 			delete(s.temps, t.Filter)
 		}
 	}
+	// Not before: what is passed over has to be taken back first.
+	s.delivering.Lock()
+	sub.gone = true
+	s.delivering.Unlock()
 	return first
 }
 
