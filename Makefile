@@ -35,7 +35,7 @@ test: tidy lint clients chromium race alloc ## everything CI runs: lint, all tes
 
 race: clients chromium ## all tests once, under the race detector, in random order
 	@echo "==> go test -race ./... (some minutes)"
-	@export CHROME_BIN="$$(bash .ci/chromium)" PROXIES_DIR="$$(bash .ci/proxies)"; $(GO) test -race -shuffle=on -timeout 15m $(TESTFLAGS) ./...
+	@export CHROME_BIN="$$(bash .ci/chromium)" PROXIES_DIR="$$(bash .ci/proxies)"; GO="$(GO)" bash .ci/race -shuffle=on -timeout 15m $(TESTFLAGS)
 
 alloc: ## the packages whose tests count allocations, without the race detector
 	@echo "==> go test without the race detector, where allocations are counted"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/corefx"
+	"github.com/wyemq/wye/core/edge"
 	"github.com/wyemq/wye/plugins/admin"
 	"github.com/wyemq/wye/plugins/audit"
 	"github.com/wyemq/wye/plugins/console"
@@ -48,9 +49,11 @@ type adminIn struct {
 
 // newAdmin mounts metrics and demos, and lets the pages of the demos connect to the WebSocket listeners.
 func newAdmin(in adminIn) (*admin.Server, error) {
+	var server *admin.Server
 	scrapes, err := metrics.New(in.Metrics, metrics.Source{
 		Broker: in.Broker.Stats, Listeners: func() []metrics.Listener { return counted(in.Listeners.All()) },
 		Protocols: in.Mux.Names(), Version: in.Broker.Version(), Audit: in.Audit.Stats,
+		Certificates: func() []metrics.Certificate { return shown(server.Certificates()) },
 	}, in.Log)
 	if err != nil {
 		return nil, err
@@ -63,7 +66,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	if in.Metrics.Restricted {
 		restricted = "broker/metrics"
 	}
-	server, err := admin.New(in.Admin, in.Ready.Err, []admin.Route{
+	server, err = admin.New(in.Admin, in.Ready.Err, []admin.Route{
 		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
 		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes, Manage: restricted},
 		{Path: "/reload", Methods: []string{http.MethodPost}, Manage: "broker/reload", Handler: reload{in.Reloader.Reload, in.requester}},
@@ -131,7 +134,7 @@ func (s *statusOf) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 // counting is a transport that counts.
 type counting interface {
 	Stats() tcp.Stats
-	Certificates() []tcp.Certificate
+	Certificates() []edge.Certificate
 }
 
 // requester is who asks the admin server: the user, if he has shown to be one, and the address.
@@ -153,10 +156,17 @@ func counted(listeners []*corefx.Listener) []metrics.Listener {
 			Name: l.Transport.Name(), Transport: l.Scheme, Open: s.Open, Accepted: s.Accepted, Ended: s.Ended,
 			ReceivedBytes: s.BytesIn, SentBytes: s.BytesOut, Limits: s.Limits,
 		}
-		for _, c := range t.Certificates() {
-			m.Certificates = append(m.Certificates, metrics.Certificate(c))
-		}
+		m.Certificates = shown(t.Certificates())
 		all = append(all, m)
+	}
+	return all
+}
+
+// shown tells the metrics of certificates.
+func shown(certs []edge.Certificate) []metrics.Certificate {
+	all := make([]metrics.Certificate, len(certs))
+	for i, c := range certs {
+		all[i] = metrics.Certificate(c)
 	}
 	return all
 }

@@ -157,7 +157,13 @@ func (p *program) printSchema() error {
 	if err != nil {
 		return err
 	}
-	return c.Schema(p.stdout, describe)
+	return c.Schema(p.stdout, func(key string) string {
+		text := describe(key)
+		if below, ok := strings.CutPrefix(key, "admin.tls."); ok && text == "" {
+			text = describe("listeners.*.tls." + below) // described once
+		}
+		return text
+	})
 }
 
 func (p *program) listPlugins() error {

@@ -60,7 +60,7 @@ func mayImport(pkg, imported string, test bool) bool {
 	case kit(pkg):
 		return isLeaf || imported == "core" || imported == "core/engine/memory" || kit(imported)
 	case isPlugin:
-		return isLeaf || imported == "core" || within(imported, root) || within(imported, kind+"/internal") ||
+		return isLeaf || imported == "core" || imported == "core/edge" || within(imported, root) || within(imported, kind+"/internal") ||
 			test && imported == "core/destination"
 	default:
 		return false

@@ -6,11 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/plugins/users"
 )
 
@@ -122,9 +124,15 @@ func (f *foe) done(kind byte) {
 	}
 }
 
-// TestLimitsAreTold reaches every limit over a real socket. It is refused in the protocol's own words, counted under its key,
-// and logged.
-func TestLimitsAreTold(t *testing.T) {
+// toldLimit is a limit that is reached over a real socket.
+type toldLimit struct {
+	limit, args string
+	stomp, mqtt string // the words of the protocols; empty: it has none
+	do          func(t *testing.T, p *program, protocol string) string
+}
+
+// toldLimits are all limits for which something is refused that a client asks for.
+func toldLimits() []toldLimit {
 	const connack, puback, suback = 0x20, 0x40, 0x90
 	second := func(kind byte, do func(f *foe, n int)) func(*testing.T, *program, string) string {
 		return func(t *testing.T, p *program, protocol string) string {
@@ -143,39 +151,58 @@ func TestLimitsAreTold(t *testing.T) {
 		entered(t, p, protocol)
 		return stranger(t, p, protocol).hello("", "", "", "")
 	}
-	for _, c := range []struct {
-		limit, args string
-		stomp, mqtt string
-		do          func(t *testing.T, p *program, protocol string) string
-	}{
+	// Two of another connection each: one is owed.
+	userRate := func(t *testing.T, p *program, protocol string) string {
+		t.Helper()
+		for range 2 {
+			f := entered(t, p, protocol)
+			f.publish("t", 0, false)
+			f.done(puback)
+		}
+		f := entered(t, p, protocol)
+		f.publish("t", 0, false)
+		return f.refusal(puback)
+	}
+	rate := func(t *testing.T, p *program, protocol string) string {
+		t.Helper()
+		f := entered(t, p, protocol)
+		for range 2 { // one is owed
+			f.publish("t", 0, false)
+			f.done(puback)
+		}
+		f.publish("t", 0, false)
+		return f.refusal(puback)
+	}
+	frames := func(all ...string) func(*testing.T, *program, string) string { // of STOMP
+		return func(t *testing.T, p *program, protocol string) string {
+			t.Helper()
+			f := entered(t, p, protocol)
+			f.say(all...)
+			return f.refusal(0)
+		}
+	}
+	const large = "a = 1 OR a = 2 OR a = 3 OR a = 4"
+	selector := "SUBSCRIBE\nid:1\ndestination:/topic/a\nselector:" + strings.Repeat(large+" OR ", 20) + large + "\n\n\x00"
+	inTransaction := stompSend("/topic/a", "0123456789", "transaction:1")
+	return []toldLimit{
 		{"subscriptions", "limits.subscriptions=1", "limit_exceeded", "97", second(suback, func(f *foe, n int) { f.subscribe(fmt.Sprint(n)) })},
 		{"private_queues", "limits.private_queues=1", "limit_exceeded", "97", second(suback, func(f *foe, n int) { f.subscribe(fmt.Sprint(n)) })},
 		{"queues", "limits.queues=1", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(fmt.Sprint("$queue/", n), 0, false) })},
 		{"user_durable_queues", "limits.user_durable_queues=1", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(fmt.Sprint("$queue/", n), 0, false) })},
 		{"retained_messages", "limits.retained_messages=1 protocols.mqtt.sys_interval=0s", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(fmt.Sprint("t/", n), 0, true) })},
+		{"retained_bytes", "limits.retained_bytes=1 protocols.mqtt.sys_interval=0s", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(fmt.Sprint("t/", n), 0, true) })},
+		{"max_queues", `vhosts=[{"name":"/","max_queues":1}]`, "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(fmt.Sprint("$queue/", n), 0, false) })},
+		{"max_retained", `vhosts=[{"name":"/","max_retained":1}] protocols.mqtt.sys_interval=0s`, "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(fmt.Sprint("t/", n), 0, true) })},
+		{"max_sessions", `vhosts=[{"name":"/","max_sessions":1}]`, "limit_exceeded", "97", login},
+		{"vhost_connections", "limits.vhost_connections=1", "limit_exceeded", "97", login},
+		{"selectors", "limits.selectors=10", "limit_exceeded", "", frames(selector)},
+		{"selectors_in_all", "limits.selectors_in_all=10", "limit_exceeded", "", frames(selector)},
 		{"headers", "limits.headers=4", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish("t", n*n+1, false) })},
 		{"header_bytes", "limits.header_bytes=1100", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(strings.Repeat("t", 600*n), 0, false) })},
-		{"publish_rate", "limits.publish_rate=1 limits.publish_wait=1ms", "rate_exceeded", "97", func(t *testing.T, p *program, protocol string) string {
-			t.Helper()
-			f := entered(t, p, protocol)
-			for range 2 { // one is owed
-				f.publish("t", 0, false)
-				f.done(puback)
-			}
-			f.publish("t", 0, false)
-			return f.refusal(puback)
-		}},
-		{"user_publish_bytes", "limits.user_publish_bytes=1 limits.publish_wait=1ms", "rate_exceeded", "97", func(t *testing.T, p *program, protocol string) string {
-			t.Helper()
-			for range 2 { // of another connection
-				f := entered(t, p, protocol)
-				f.publish("t", 0, false)
-				f.done(puback)
-			}
-			f := entered(t, p, protocol)
-			f.publish("t", 0, false)
-			return f.refusal(puback)
-		}},
+		{"publish_rate", "limits.publish_rate=1 limits.publish_wait=1ms", "rate_exceeded", "97", rate},
+		{"publish_bytes", "limits.publish_bytes=1 limits.publish_wait=1ms", "rate_exceeded", "97", rate},
+		{"user_publish_rate", "limits.user_publish_rate=1 limits.publish_wait=1ms", "rate_exceeded", "97", userRate},
+		{"user_publish_bytes", "limits.user_publish_bytes=1 limits.publish_wait=1ms", "rate_exceeded", "97", userRate},
 		{"user_connections", "limits.user_connections=1", "limit_exceeded", "97", login},
 		{"max_connections", "listeners.stomp.max_connections=1 listeners.mqtt.max_connections=1", "limit_exceeded", "97", login},
 		{"max_connections_per_address", "listeners.stomp.max_connections_per_address=1 listeners.mqtt.max_connections_per_address=1", "limit_exceeded", "97", login},
@@ -188,24 +215,15 @@ func TestLimitsAreTold(t *testing.T) {
 		}},
 		{"kept_sessions", "limits.kept_sessions=1", "", "97", func(t *testing.T, p *program, protocol string) string {
 			t.Helper()
-			if protocol == "stomp" { // has none of its own
-				return ""
-			}
 			expiry := "\x11\x00\x00\x01\x00"
 			if got := stranger(t, p, protocol).hello("1", "", "", expiry); got != "00" {
 				t.Errorf("the first: %s", got)
 			}
 			return stranger(t, p, protocol).hello("2", "", "", expiry)
 		}},
-		{"transactions", "limits.transactions=1", "limit_exceeded", "", func(t *testing.T, p *program, protocol string) string {
-			t.Helper()
-			if protocol == "mqtt" { // has none
-				return ""
-			}
-			f := entered(t, p, protocol)
-			f.say(stompFrame("BEGIN", "transaction:1"), stompFrame("BEGIN", "transaction:2"))
-			return f.refusal(0)
-		}},
+		{"transactions", "limits.transactions=1", "limit_exceeded", "", frames(stompFrame("BEGIN", "transaction:1"), stompFrame("BEGIN", "transaction:2"))},
+		{"transaction_ops", "limits.transaction_ops=1", "limit_exceeded", "", frames(stompFrame("BEGIN", "transaction:1"), inTransaction, inTransaction)},
+		{"transaction_bytes", "limits.transaction_bytes=10", "limit_exceeded", "", frames(stompFrame("BEGIN", "transaction:1"), inTransaction, inTransaction)},
 		{"login_tries", "auth.anonymous=false", "too_many_logins", "9f", func(t *testing.T, p *program, protocol string) string {
 			t.Helper()
 			for range 3 {
@@ -219,7 +237,13 @@ func TestLimitsAreTold(t *testing.T) {
 			}
 			return "let in"
 		}},
-	} {
+	}
+}
+
+// TestLimitsAreTold reaches every limit over a real socket. It is refused in the protocol's own words, counted under its key,
+// and logged.
+func TestLimitsAreTold(t *testing.T) {
+	for _, c := range toldLimits() {
 		for protocol, want := range map[string]string{"stomp": c.stomp, "mqtt": c.mqtt} {
 			if want == "" {
 				continue
@@ -243,6 +267,50 @@ func TestLimitsAreTold(t *testing.T) {
 	}
 }
 
+// TestEveryLimit wants every limit of the configuration to be reached by somebody: by TestLimitsAreTold, or as is said here.
+func TestEveryLimit(t *testing.T) {
+	const waits = "nobody is refused what he asks for: TestLimitsThatWait of core"
+	other := map[string]string{
+		"limits.outbox_messages": waits, "limits.outbox_bytes": waits, "limits.unacked": waits, "limits.unacked_publishes": waits,
+		"limits.session_queue": waits, "limits.session_queue_bytes": waits,
+
+		"limits.outbox_overflow":  "says what outbox_messages and outbox_bytes do",
+		"limits.publish_wait":     "is the wait for the rates",
+		"limits.login_delay":      "is that of login_tries",
+		"limits.login_delay_most": "is that of login_tries",
+		"limits.login_forget":     "is that of login_tries",
+		"limits.credit":           "is what a client gets that does not say: TestReloadOfLimits of core",
+		"limits.session_expiry":   "is what a client gets that asks for more: TestReloadOfLimits of core",
+
+		"listeners.stomp.max_message_size":              "ends the connection: TooBig of transporttest",
+		"listeners.stomp.max_message_size_before_login": "ends the connection: TooBigBeforeLogin of transporttest",
+	}
+	reached := make(map[string]bool)
+	for _, c := range toldLimits() {
+		reached[c.limit] = true
+	}
+	keys, _ := settings(t, "")
+	for field := range reflect.TypeFor[core.VHost]().Fields() {
+		keys = append(keys, "vhosts.*."+field.Tag.Get("koanf"))
+	}
+	n := 0
+	for _, key := range keys {
+		name := key[strings.LastIndexByte(key, '.')+1:]
+		isLimit := strings.HasPrefix(key, "limits.") || strings.HasPrefix(name, "max_") &&
+			(strings.HasPrefix(key, "listeners.stomp.") || strings.HasPrefix(key, "vhosts."))
+		if !isLimit {
+			continue
+		}
+		n++
+		if why := other[key]; reached[name] == (why != "") {
+			t.Errorf("%s: reached %v, else %q", key, reached[name], why)
+		}
+	}
+	if want := len(reached) + len(other); n != want {
+		t.Errorf("%d limits are configured, %d are told of", n, want)
+	}
+}
+
 // told wants a limit to be counted, and in the log.
 func told(t *testing.T, p *program, limit string) {
 	t.Helper()
@@ -250,9 +318,11 @@ func told(t *testing.T, p *program, limit string) {
 	if !regexp.MustCompile(`wye_limit_refused_total\{limit="` + limit + `"\} [1-9]`).MatchString(page) {
 		t.Errorf("not counted:\n%s", strings.Join(regexp.MustCompile("wye_limit.*").FindAllString(page, -1), "\n"))
 	}
-	if log := p.all(); !strings.Contains(log, "limit="+limit+" ") && !strings.Contains(log, "("+limit+")") {
-		t.Errorf("not in the log:\n%s", log)
+	if strings.HasPrefix(limit, "max_connection") { // the transport says it
+		p.await(t, "("+limit+")")
+		return
 	}
+	p.await(t, "limit="+limit+" ")
 }
 
 // ask asks the admin server.

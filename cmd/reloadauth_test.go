@@ -80,6 +80,26 @@ func TestReloadUsers(t *testing.T) {
 	}
 }
 
+// TestReloadSecret logs out whose token was signed with a secret that is not the one any more.
+func TestReloadSecret(t *testing.T) {
+	people := usersFile(t, users.User{Name: "root"})
+	yaml := func(secret string) string {
+		return "auth: {jwt: {secret: '" + secret + "'}, users: {file: '" + people + "'}, acl: {rules: [{allow: [all], on: ['#']}]}}\n"
+	}
+	p := startWith(t, yaml(jwtSecret))
+	p.admin = "root"
+	eve, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "eve", signToken(t, "eve", nil))
+	root, _ := stompConnect(t, dial(t, p.addrs["stomp"]), "root", passwordOf("root"))
+	p.must(yaml(strings.ToUpper(jwtSecret)))
+	if f := eve.read(); f.command != "ERROR" || f.header("reason") != "credentials_revoked" {
+		t.Errorf("eve heard %+v", f)
+	}
+	root.ok("SEND", "x", "destination:/topic/a")
+	if _, f := stompConnect(t, dial(t, p.addrs["stomp"]), "eve", signToken(t, "eve", nil)); f.header("reason") != "bad_credentials" {
+		t.Errorf("again: %+v", f)
+	}
+}
+
 // TestReloadQueues makes a queue that is there obey another policy, and keeps what is in it.
 func TestReloadQueues(t *testing.T) {
 	p := startWith(t, "", "--set", "protocols.stomp.close_on_error=false")

@@ -85,6 +85,38 @@ func TestReloadListeners(t *testing.T) {
 	check(stays)
 }
 
+// TestReloadOfConnectionLimits: the limits of a listener, and those of connections of all, hold for whoever comes next.
+func TestReloadOfConnectionLimits(t *testing.T) {
+	p := startWith(t, "")
+	connect := func() string {
+		t.Helper()
+		_, f := stompConnect(t, dial(t, p.addrs["stomp"]), "", "")
+		return f.command + " " + f.header("reason")
+	}
+	connect()
+	for set, want := range map[string]string{
+		"listeners: {stomp: {max_connections: 1}}":                 "ERROR limit_exceeded",
+		"listeners: {stomp: {max_connections_per_address: 1}}":     "ERROR limit_exceeded",
+		"listeners: {stomp: {max_connection_rate: 1}}":             "ERROR rate_exceeded",
+		"listeners: {stomp: {max_connection_rate_per_address: 1}}": "ERROR rate_exceeded",
+		"limits: {user_connections: 1}":                            "ERROR limit_exceeded",
+		"limits: {vhost_connections: 1}":                           "ERROR limit_exceeded",
+	} {
+		p.must(set)
+		got := connect()
+		if strings.HasSuffix(want, "rate_exceeded") { // one was free
+			got = connect()
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", set, got, want)
+		}
+		p.must("")
+		if got := connect(); got != "CONNECTED " {
+			t.Errorf("without %s: %s", set, got)
+		}
+	}
+}
+
 // TestReloadListenersRefused leaves nothing open when a listener cannot be opened, or anybody else refuses.
 func TestReloadListenersRefused(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,6 +1,7 @@
 package wyecmd_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -233,6 +234,25 @@ func (v *vault) upgrades(t *testing.T) {
 	}
 }
 
+// turnedAway gives credentials with requests that come to nothing, which the audit log has.
+func (v *vault) turnedAway() {
+	v.t.Helper()
+	s := v.secrets
+	for _, head := range []string{
+		"Origin: https://evil.example\r\nAuthorization: Bearer " + s.add("Bearer of a foreign page"),
+		"Origin: https://evil.example\r\nSec-WebSocket-Protocol: v12.stomp, bearer." + s.add("subprotocol of a foreign page"),
+		"Sec-WebSocket-Protocol: wamp, bearer." + s.add("unknown subprotocol") + "\r\nCookie: session=" + s.add("cookie of nobody"),
+	} {
+		nc := v.tcp("websocket")
+		if _, err := io.WriteString(nc, "GET /stomp?ticket="+s.add("ticket of a foreign page")+" HTTP/1.1\r\nHost: localhost\r\n"+badUpgrade+head+"\r\n\r\n"); err != nil {
+			v.t.Fatal(err)
+		}
+		if resp, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || resp.StatusCode < 400 {
+			v.t.Errorf("%+v, %v", resp, err)
+		}
+	}
+}
+
 // refreshes gives new credentials within a session.
 func (v *vault) refreshes(t *testing.T) {
 	t.Helper()
@@ -275,6 +295,7 @@ func TestSecrets(t *testing.T) {
 	v.protocols(t)
 	v.upgrades(t)
 	v.refreshes(t)
+	v.turnedAway()
 	v.administers(t)
 	v.stop(syscall.SIGTERM)
 	v.exit()

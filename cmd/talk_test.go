@@ -1,37 +1,107 @@
 package wyecmd_test
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"io"
+	"crypto/sha256"
+	"encoding/base64"
 	"log/slog"
-	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/engine/memory"
+	"github.com/wyemq/wye/plugins/acl"
+	"github.com/wyemq/wye/plugins/users"
+	"github.com/wyemq/wye/protocols/stomp"
 )
 
 // talks is a broker that whole conversations are held with: FuzzSTOMPTalk and FuzzMQTTTalk. There is one for each process, so
 // that what one conversation breaks the next ones see.
 type talks struct {
-	running
-	log   alarm
-	n     atomic.Int64 // conversations
-	stomp *stompWitness
-	mqtt  *mqttWitness
+	running // closes after each ERROR of STOMP
+
+	lenient running // the same broker; after an ERROR that permits it the conversation goes on
+	log     alarm
+	n       atomic.Int64 // conversations
+	stomp   *stompWitness
+	mqtt    *mqttWitness
+
+	mu    sync.Mutex
+	taken map[string]int // steps of all conversations
 }
 
-// openTalks runs a broker for the length of f.
-func openTalks(f *testing.F) *talks {
-	f.Helper()
-	k := &talks{}
-	k.running = startBrokerLogging(f, &k.log)
-	k.stomp, k.mqtt = newStompWitness(f, hostOf(k.running.stomp)), newMQTTWitness(f, hostOf(k.running.mqtt))
+// talkRules let mal have one topic of each conversation, and no more.
+func talkRules() []acl.Rule {
+	return []acl.Rule{
+		{ID: "good", Allow: []string{"all"}, On: []string{"#"}, Users: []string{"talk", "witness"}},
+		{ID: "open", Allow: []string{"publish", "subscribe"}, On: []string{"topic/+/open"}, Users: []string{"mal"}},
+	}
+}
+
+func talkPassword(user string) string { return "password of " + user }
+
+// talkUsers writes a file with users whose passwords cost nothing to check.
+func talkUsers(t testing.TB) string {
+	t.Helper()
+	var b strings.Builder
+	for _, user := range []string{"talk", "mal", "witness"} {
+		sum := sha256.Sum256([]byte("salt" + talkPassword(user)))
+		b.WriteString(user + ":$rabbit-sha256$" + base64.RawStdEncoding.EncodeToString(append([]byte("salt"), sum[:]...)) + ":\n")
+	}
+	file := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// openTalks runs a broker for the length of t.
+func openTalks(t testing.TB) *talks {
+	t.Helper()
+	k := &talks{taken: make(map[string]int)}
+	log := slog.New(&k.log)
+	u, err := users.New(users.Config{File: talkUsers(t)}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := acl.New(acl.Config{Rules: talkRules()}, u.Enabled, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := core.DefaultLimits()
+	limits.LoginDelay = 0 // all come from one address
+	h := newHouse(t, core.Options{
+		Engine: memory.New(), Version: "test", Log: log, Limits: limits, Anonymous: core.AnonymousNever,
+		Authenticators: []core.Authenticator{u}, Authorizers: []core.Authorizer{a},
+	})
+	sc := stomp.DefaultConfig()
+	sc.HeartBeat.Send, sc.HeartBeat.Receive, sc.HeartBeat.Floor = 20*time.Millisecond, 20*time.Millisecond, 60*time.Millisecond
+	k.running = h.open(t, sc)
+	sc.CloseOnError = false
+	k.lenient = h.open(t, sc)
+	k.stomp, k.mqtt = newStompWitness(t, hostOf(k.running.stomp)), newMQTTWitness(t, hostOf(k.running.mqtt))
 	return k
+}
+
+// took counts a step.
+func (k *talks) took(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.taken[name]++
+}
+
+// missing returns which of the steps were never taken.
+func (k *talks) missing(names []string) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.DeleteFunc(names, func(name string) bool { return k.taken[name] > 0 })
 }
 
 // alarm is a log that keeps what must never be in it.
@@ -54,6 +124,21 @@ func (a *alarm) Handle(_ context.Context, r slog.Record) error {
 		return true
 	})
 	return nil
+}
+
+// fuzz holds the conversations of f: those of the seeds, which must take all steps of these names, and others.
+func (k *talks) fuzz(f *testing.F, seeds [][]byte, names []string, talk func(t *testing.T) func(id string, s *script)) {
+	f.Helper()
+	for _, seed := range seeds {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { k.hold(t, data, talk(t)) })
+	if k.n.Load() < int64(len(seeds)) {
+		return // not all were asked for
+	}
+	if missing := k.missing(names); len(missing) > 0 {
+		f.Errorf("no seed takes the steps %q", missing)
+	}
 }
 
 // hold holds one conversation while the witnesses talk, and wants nothing to be left of it.
@@ -99,128 +184,51 @@ func (k *talks) hold(t *testing.T, script []byte, talk func(id string, s *script
 // script decides what is said next.
 type script struct {
 	data []byte
+	now  []byte // what is left of a step
 	left int
 }
 
-// longestTalk is how many steps a conversation has at most.
-const longestTalk = 60
+// longestTalk is how many steps a conversation has at most, and talkStep how many bytes of the script each of them is: what, and
+// the choices in it. So one that changes does not change the others.
+const (
+	longestTalk = 110
+	talkStep    = 6
+)
 
-func newScript(data []byte) *script { return &script{data, longestTalk} }
+func newScript(data []byte) *script { return &script{data: data, left: longestTalk} }
 
 // step returns a number below n; false when the conversation is over.
 func (s *script) step(n int) (int, bool) {
 	if s.left--; s.left < 0 || len(s.data) == 0 {
 		return 0, false
 	}
+	s.now = s.data[:min(talkStep, len(s.data))]
+	s.data = s.data[len(s.now):]
 	return s.pick(n), true
 }
 
-// pick is a choice within a step; 0 at the end of the script.
+// pick is a choice within a step; 0 at its end.
 func (s *script) pick(n int) int {
-	if len(s.data) == 0 {
+	if len(s.now) == 0 {
 		return 0
 	}
-	b := s.data[0]
-	s.data = s.data[1:]
+	b := s.now[0]
+	s.now = s.now[1:]
 	return int(b) % n
 }
 
 // rest returns what nothing was made of yet.
 func (s *script) rest() string {
-	rest := string(s.data)
-	s.data = nil
+	rest := string(s.now) + string(s.data)
+	s.now, s.data = nil, nil
 	return rest
 }
 
-// stompWitness sends messages to itself by STOMP.
-type stompWitness struct {
-	nc net.Conn
-	in *bufio.Reader
-	n  int
-}
-
-func newStompWitness(t testing.TB, addr string) *stompWitness {
-	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
+// talkSeed returns the script of a conversation that begins with the choices of begin and has some steps.
+func talkSeed(begin []byte, steps ...[]byte) []byte {
+	seed := append(slices.Clone(begin), make([]byte, talkStep-len(begin))...)
+	for _, step := range steps {
+		seed = append(append(seed, step...), make([]byte, talkStep-len(step))...)
 	}
-	t.Cleanup(func() { _ = nc.Close() })
-	w := &stompWitness{nc: nc, in: bufio.NewReader(nc)}
-	_, _ = io.WriteString(nc, stompFrame("CONNECT", "accept-version:1.2", "host:/", "heart-beat:0,0")+
-		stompFrame("SUBSCRIBE", "id:w", "destination:/queue/witness", "ack:auto", "receipt:w"))
-	for range 2 {
-		if f, err := w.in.ReadString(0); err != nil || strings.Contains(f, "ERROR") {
-			t.Fatalf("witness: %q, %v", f, err)
-		}
-	}
-	return w
-}
-
-// round sends one message, and waits for it.
-func (w *stompWitness) round() error {
-	w.n++
-	_ = w.nc.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(w.nc, stompSend("/queue/witness", strconv.Itoa(w.n))); err != nil {
-		return fmt.Errorf("STOMP: %w", err)
-	}
-	f, err := w.in.ReadString(0)
-	if err != nil || !strings.HasSuffix(f, "\n\n"+strconv.Itoa(w.n)+"\x00") {
-		return fmt.Errorf("STOMP: got %q, %w, want message %d", f, err, w.n)
-	}
-	return nil
-}
-
-// mqttWitness does it by MQTT, with QoS 1.
-type mqttWitness struct {
-	nc net.Conn
-	in *bufio.Reader
-	n  int
-}
-
-func newMQTTWitness(t testing.TB, addr string) *mqttWitness {
-	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = nc.Close() })
-	w := &mqttWitness{nc: nc, in: bufio.NewReader(nc)}
-	_, _ = io.WriteString(nc, mqttConnect(5, "witness", 0)+mqttSubscribe(1, "witness/+", 1))
-	for range 2 {
-		if p, err := readMQTT(w.in); err != nil || p.body[len(p.body)-1] >= 0x80 {
-			t.Fatalf("witness: %x, %v", p, err)
-		}
-	}
-	return w
-}
-
-func (w *mqttWitness) round() error {
-	w.n++
-	_ = w.nc.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(w.nc, mqttPublish("witness/"+strconv.Itoa(w.n%7), 1, uint16(w.n%60000)+1, strconv.Itoa(w.n))); err != nil {
-		return fmt.Errorf("MQTT: %w", err)
-	}
-	for acked, came := false, false; !acked || !came; {
-		p, err := readMQTT(w.in)
-		if err != nil {
-			return fmt.Errorf("MQTT: %w", err)
-		}
-		switch p.first & 0xF0 {
-		case 0x40:
-			acked = true
-		case 0x30:
-			id, body, ok := p.publish()
-			if !ok || body != strconv.Itoa(w.n) {
-				return fmt.Errorf("MQTT: got %q, want message %d", p.body, w.n)
-			}
-			came = true
-			if _, err := io.WriteString(w.nc, mqttFrame(0x40, string([]byte{byte(id >> 8), byte(id)}))); err != nil {
-				return fmt.Errorf("MQTT: %w", err)
-			}
-		default:
-			return fmt.Errorf("MQTT: got packet %x", p.first)
-		}
-	}
-	return nil
+	return seed
 }

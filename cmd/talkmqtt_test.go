@@ -1,458 +1,453 @@
 package wyecmd_test
 
 import (
-	"bufio"
-	"encoding/binary"
 	"fmt"
-	"io"
-	"net"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// FuzzMQTTTalk is FuzzSTOMPTalk for MQTT 3.1.1 and 5: acknowledgements of three qualities of service in both directions, kept
-// back or not, sessions that are left, resumed and taken over, retained messages, and what is wrong.
+// FuzzMQTTTalk is FuzzSTOMPTalk for MQTT 3.1, 3.1.1 and 5: acknowledgements of three qualities of service in both directions,
+// kept back or not, sessions that are left, resumed, taken over and ended, wills, retained messages, shared subscriptions, topic
+// aliases, what is denied, and what is wrong. The seeds take every step there is.
 func FuzzMQTTTalk(f *testing.F) {
-	for _, seed := range []string{
-		"\x00\x01\x00\x02\x00\x00\x00\x02\x01\x00\x02\x02\x02\x05\x00\x09\x00",
-		"\x01\x01\x01\x02\x00\x01\x01\x02\x00\x01\x01\x02\x07\x00\x06\x00",
-		"\x02\x01\x02\x02\x00\x02\x02\x02\x00\x02\x02\x02\x08\x00\x00\x02\x02\x02",
-		"\x03\x01\x02\x02\x06\x01\x00\x02\x01\x02\x07\x01\x00\x02\x02\x06\x00",
-		"\x00\x01\x00\x02\x00\x00\x01\x0b\x00\x00\x00\x01",
-		"\x01\x03\x00\x01\x03\x01\x01\x01\x00\x02\x01\x01\x02\x04\x00",
-		"\x00\x0c\x00\x30\x03\x00\x01a",
-		"\x03\x03\x00\x01\x06\x00\x00",
-	} {
-		f.Add([]byte(seed))
+	var names []string
+	for _, step := range mqttTalkSteps() {
+		names = append(names, step.name)
 	}
-	for v := range 4 {
-		for i := range len((&mqttTalk{v: 5}).wrongs()) {
-			f.Add([]byte{byte(v), 1, 0, 1, 0, 0, 1, 11, 0, byte(i)})
-		}
+	for _, w := range mqttWrongs(5) {
+		names = append(names, w.name)
 	}
 	k := openTalks(f)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		k.hold(t, data, func(id string, s *script) {
-			kind := s.pick(4)
-			talk := &mqttTalk{
-				t: t, id: id, s: s, v: []byte{5, 4}[kind&1], subs: make(map[int]byte), retained: make(map[int]string), flows: make(map[string]*mqttFlow),
-				dial: func() net.Conn {
-					if kind&2 == 0 {
-						return dial(t, hostOf(k.running.mqtt))
-					}
-					return dialWS(t, hostOf(k.ws), "mqtt")
-				},
-			}
-			talk.run()
-		})
-	})
+	k.fuzz(f, mqttTalkSeeds(), names, k.talkMQTT)
 }
 
 // mqttTalk is one conversation, and what is known of it.
 type mqttTalk struct {
+	*script
+
 	t        *testing.T
+	k        *talks
 	id       string
-	s        *script
 	v        byte
-	dial     func() net.Conn
-	nc       net.Conn
-	in       *bufio.Reader
-	pid      uint16
+	way      int // TCP or WebSocket
+	main     *mqttSide
+	mate     *mqttSide // of the same user, nil: is not there
+	mal      *mqttSide // who may do little
 	sent     int
-	subs     map[int]byte // topics and their qualities of service
-	retained map[int]string
-	flows    map[string]*mqttFlow
-	held     []mqttDelivery // not acknowledged
-	left     bool           // the connection was: what had QoS 0 may be lost
+	retained map[string]mqttRetained // by topic
+	shared   mqttShared
 }
 
-// mqttFlow is what comes of one topic with one quality of service, in order.
-type mqttFlow struct{ want, got []string }
-
-// mqttDelivery waits for what is said next about it: PUBACK, PUBREC or PUBCOMP.
-type mqttDelivery struct {
-	pid  uint16
-	next byte
+type mqttRetained struct {
+	body string
+	qos  byte
 }
 
-// mqttTopics is how many topics are talked about.
+// mqttTopics is how many topics are talked about. mal may have the last, and nothing of the others.
 const mqttTopics = 4
 
-func (k *mqttTalk) topic(i int) string { return k.id + "/" + strconv.Itoa(i) }
-
-// properties returns those of MQTT 5.
-func (k *mqttTalk) properties(p string) string {
-	if k.v < 5 {
-		return ""
-	}
-	return mqttLength(len(p)) + p
+func (k *mqttTalk) topic(i int) string {
+	return k.id + []string{"/0", "/1", "/2/x", "/open"}[i]
 }
 
-func mqttID(n uint16) string { return string(binary.BigEndian.AppendUint16(nil, n)) }
+func (k *mqttTalk) willTopic() string   { return k.id + "-will" }
+func (k *mqttTalk) sharedTopic() string { return k.id + "-shared/x" }
 
-// connect begins a connection, of a session that lasts unless clean says otherwise, and returns whether it was there.
-func (k *mqttTalk) connect(clean bool) (present bool) {
-	k.t.Helper()
-	k.nc = k.dial()
-	k.in = bufio.NewReader(k.nc)
-	_ = k.nc.SetDeadline(time.Now().Add(patience))
-	flags, expiry := byte(0), "\x11\x00\x00\x00\x3c"
-	if clean {
-		flags, expiry = 2, ""
+// filter returns one of the filters of the topics.
+func (k *mqttTalk) filter(i int) *mqttSub {
+	if i < mqttTopics {
+		topic := k.topic(i)
+		return &mqttSub{filter: topic, matches: func(t string) bool { return t == topic }}
 	}
-	k.write(mqttFrame(0x10, mqttText("MQTT"), string([]byte{k.v, flags, 0, 0}), k.properties(expiry), mqttText(k.id)))
-	p := k.read()
-	if p.first != 0x20 || p.body[1] != 0 {
-		k.t.Fatalf("CONNECT is answered by %x %x", p.first, p.body)
+	one := func(t string) bool { return strings.Count(t, "/") == 1 && strings.HasPrefix(t, k.id+"/") }
+	switch i {
+	case mqttTopics:
+		return &mqttSub{filter: k.id + "/+", matches: one}
+	case mqttTopics + 1:
+		return &mqttSub{filter: k.id + "/+/x", matches: func(t string) bool { return t == k.topic(2) }}
+	default:
+		return &mqttSub{filter: k.id + "/#", matches: func(t string) bool { return strings.HasPrefix(t, k.id+"/") }}
 	}
-	return p.body[0] == 1
 }
 
+// talkMQTT returns what holds a conversation.
+func (k *talks) talkMQTT(t *testing.T) func(id string, s *script) {
+	return func(id string, s *script) {
+		talk := &mqttTalk{script: s, t: t, k: k, id: id, retained: make(map[string]mqttRetained)}
+		s.step(1)
+		talk.v, talk.way = []byte{5, 4, 3}[s.pick(3)], s.pick(2)
+		talk.main = talk.side("talk", id, talk.v)
+		talk.main.forget()
+		if talk.main.connect(talk.lasting(nil)) {
+			t.Fatal("there is a session of a new client")
+		}
+		defer func() {
+			for _, s := range []*mqttSide{talk.main, talk.mate, talk.mal} {
+				if s != nil {
+					_ = s.nc.Close()
+				}
+			}
+		}()
+		talk.run()
+	}
+}
+
+// lasting is for a session that outlives its connection.
+func (k *mqttTalk) lasting(will *mqttWill) mqttLogin { return mqttLogin{expiry: 60, will: will} }
+
+// run talks to the end.
 func (k *mqttTalk) run() {
-	if k.connect(false) {
-		k.t.Fatal("there is a session of a new client")
-	}
-	defer func() { _ = k.nc.Close() }()
+	steps := mqttTalkSteps()
 	for {
-		n, ok := k.s.step(13)
+		n, ok := k.step(len(steps) + 1)
 		if !ok {
 			break
 		}
-		if !k.step(n) {
-			k.forget()
+		i := k.pick(mqttTopics)
+		if n == len(steps) {
+			k.garbage()
 			return
 		}
-	}
-	for name, f := range k.flows {
-		for (!k.left || !strings.HasSuffix(name, " 0")) && len(f.got) < len(f.want) {
-			k.settle(len(k.held))
-			if p := k.read(); p.first&0xF0 != 0x30 && p.first&0xF0 != 0x60 {
-				k.t.Fatalf("%s lacks %d messages: %x", name, len(f.want)-len(f.got), p)
-			}
+		if steps[n].take(k, i) {
+			k.k.took(steps[n].name)
 		}
 	}
-	for i := range k.retained {
-		if _, ok := k.subs[i]; ok {
-			f := k.flow(i, 0)
-			f.want = append(f.want, "")
+	k.sum()
+}
+
+// mqttTalkStep is something to do, with one of the topics.
+type mqttTalkStep struct {
+	name string
+	// take does it, with all that must come of it, and reports whether there was something to do.
+	take func(k *mqttTalk, i int) bool
+}
+
+func mqttTalkSteps() []mqttTalkStep {
+	return []mqttTalkStep{
+		{"publish with QoS 0", func(k *mqttTalk, i int) bool { return k.send(k.main, k.topic(i), 0, false) }},
+		{"publish with QoS 1", func(k *mqttTalk, i int) bool { return k.send(k.main, k.topic(i), 1, false) }},
+		{"publish with QoS 2", func(k *mqttTalk, i int) bool { return k.send(k.main, k.topic(i), 2, false) }},
+		{"publish what is retained", func(k *mqttTalk, i int) bool { return k.send(k.main, k.topic(i), byte(k.pick(3)), true) }},
+		{"publish by an alias", (*mqttTalk).alias},
+		{"clear what is retained", (*mqttTalk).clear},
+		{"subscribe", func(k *mqttTalk, i int) bool { return k.subscribe(i) }},
+		{"subscribe by a wildcard", func(k *mqttTalk, i int) bool { return k.subscribe(mqttTopics + i%3) }},
+		{"subscribe again", (*mqttTalk).subscribeAgain},
+		{"unsubscribe", (*mqttTalk).unsubscribe},
+		{"acknowledge", func(k *mqttTalk, i int) bool { return k.settle(i) }},
+		{"share", (*mqttTalk).share},
+		{"unshare", (*mqttTalk).unshare},
+		{"publish what is shared", (*mqttTalk).sendShared},
+		{"resume", func(k *mqttTalk, _ int) bool { return k.resume(leaveRudely) }},
+		{"resume after a goodbye", func(k *mqttTalk, _ int) bool { return k.resume(leaveInOrder) }},
+		{"leave with the will", func(k *mqttTalk, _ int) bool { return k.v == 5 && k.resume(leaveWithWill) }},
+		{"take over", func(k *mqttTalk, _ int) bool { return k.resume(leaveByTakeOver) }},
+		{"be away", (*mqttTalk).away},
+		{"start anew", func(k *mqttTalk, _ int) bool { return k.anew(leaveInOrder) }},
+		{"start anew after the worst", func(k *mqttTalk, _ int) bool { return k.anew(leaveRudely) }},
+		{"start anew by taking over", func(k *mqttTalk, _ int) bool { return k.anew(leaveByTakeOver) }},
+		{"have a short session", (*mqttTalk).short},
+		{"end the session at goodbye", (*mqttTalk).shortened},
+		{"say what is wrong", (*mqttTalk).wrong},
+		{"log in with a wrong password", (*mqttTalk).stranger},
+		{"be somebody else", (*mqttTalk).steal},
+		{"a denied PUBLISH", (*mqttTalk).deniedPublish},
+		{"a denied retained PUBLISH", (*mqttTalk).deniedRetain},
+		{"a denied alias", (*mqttTalk).deniedAlias},
+		{"a denied SUBSCRIBE", (*mqttTalk).deniedSubscribe},
+		{"a denied will", (*mqttTalk).deniedWill},
+		{"mal publishes", func(k *mqttTalk, _ int) bool { return k.send(k.enemy(), k.topic(mqttTopics-1), byte(k.pick(3)), false) }},
+		{"mal subscribes", (*mqttTalk).malSubscribes},
+	}
+}
+
+// sides returns who is there.
+func (k *mqttTalk) sides() []*mqttSide {
+	return slices.DeleteFunc([]*mqttSide{k.main, k.mate, k.mal}, func(s *mqttSide) bool { return s == nil })
+}
+
+// friend returns the mate, who listens for wills.
+func (k *mqttTalk) friend() *mqttSide {
+	k.t.Helper()
+	if k.mate == nil {
+		k.mate = k.side("talk", k.id+"-mate", k.v)
+		k.mate.forget()
+		k.mate.connect(mqttLogin{clean: true})
+		topic := k.willTopic()
+		k.mate.subs[topic] = &mqttSub{filter: topic, qos: 2, matches: func(t string) bool { return t == topic }}
+		if code := k.mate.subscribe(topic, 2); code != 2 {
+			k.t.Fatalf("SUBSCRIBE is answered by %#x", code)
 		}
-		k.publish(i, 0, true, "")
 	}
-	k.ping()
-	k.forget()
+	return k.mate
 }
 
-// forget ends the session for good.
-func (k *mqttTalk) forget() {
-	_ = k.nc.Close()
-	k.connect(true)
-	k.write("\xe0\x00")
-	if rest, err := io.ReadAll(k.in); len(rest) > 0 {
-		k.t.Fatalf("after DISCONNECT: %x, %v", rest, err)
+func (k *mqttTalk) body() string {
+	k.sent++
+	return strconv.Itoa(k.sent)
+}
+
+// published notes who must get a message, and whether it is retained.
+func (k *mqttTalk) published(topic, body string, qos byte, retain bool) {
+	if retain {
+		k.retained[topic] = mqttRetained{body, qos}
+		if body == "" {
+			delete(k.retained, topic)
+		}
+	}
+	for _, s := range k.sides() {
+		if sub := s.sub(topic); sub != nil {
+			f := s.flow(topic, min(qos, sub.qos))
+			f.want = append(f.want, mqttSent{body, retain && sub.keeps})
+		}
 	}
 }
 
-// step says one thing. It returns false when that was the last.
-func (k *mqttTalk) step(n int) bool {
-	i := k.s.pick(mqttTopics)
-	switch n {
-	case 0, 1, 2:
-		k.send(i, byte(n), false)
-	case 3:
-		k.send(i, byte(k.s.pick(3)), true)
-	case 4:
-		k.unsubscribe(i)
-	case 5, 6:
-		k.subscribe(i, byte(k.s.pick(3)))
-	case 7:
-		k.resume(false)
-	case 8:
-		k.resume(true)
-	case 9, 10:
-		k.settle(i)
-		k.ping()
-	case 11:
-		k.wrong()
-		return false
-	default:
-		k.write(k.s.rest())
-		k.over()
-		return false
-	}
+func (k *mqttTalk) send(s *mqttSide, topic string, qos byte, retain bool) bool {
+	body := k.body()
+	k.published(topic, body, qos, retain)
+	s.publish(topic, "", qos, retain, body, 0)
 	return true
 }
 
-func (k *mqttTalk) write(s string) { _, _ = io.WriteString(k.nc, s) }
-
-// number returns a packet identifier that is not in use: all are acknowledged before the next.
-func (k *mqttTalk) number() uint16 {
-	k.pid = k.pid%1000 + 1
-	return k.pid
+// clear removes a retained message, or one that is not there.
+func (k *mqttTalk) clear(i int) bool {
+	qos := byte(k.pick(3))
+	k.published(k.topic(i), "", qos, true)
+	k.main.publish(k.topic(i), "", qos, true, "", 0)
+	return true
 }
 
-// send publishes a new message and notes who must get it.
-func (k *mqttTalk) send(i int, qos byte, retain bool) {
-	k.sent++
-	body := strconv.Itoa(k.sent)
-	if retain {
-		k.retained[i] = body
+// alias publishes by an alias, which is made when it is new or stands for another topic.
+func (k *mqttTalk) alias(i int) bool {
+	if k.v < 5 {
+		return false
 	}
-	if most, ok := k.subs[i]; ok {
-		f := k.flow(i, min(qos, most))
-		f.want = append(f.want, body)
+	n, topic, body, qos := uint16(1+k.pick(3)), k.topic(i), k.body(), byte(k.pick(3))
+	written := topic
+	if k.main.aliases[n] == topic {
+		written = ""
 	}
-	k.publish(i, qos, retain, body)
+	k.main.aliases[n] = topic
+	k.published(topic, body, qos, false)
+	k.main.publish(written, "\x23"+mqttID(n), qos, false, body, 0)
+	return true
 }
 
-func (k *mqttTalk) flow(i int, qos byte) *mqttFlow {
-	name := fmt.Sprintf("%s %d", k.topic(i), qos)
-	if k.flows[name] == nil {
-		k.flows[name] = &mqttFlow{}
-	}
-	return k.flows[name]
-}
-
-// publish says it, to the last acknowledgement.
-func (k *mqttTalk) publish(i int, qos byte, retain bool, body string) {
-	k.t.Helper()
-	first, id, n := 0x30|qos<<1, "", uint16(0)
-	if retain {
-		first |= 1
-	}
-	if qos > 0 {
-		n = k.number()
-		id = mqttID(n)
-	}
-	packet := mqttFrame(first, mqttText(k.topic(i)), id, k.properties(""), body)
-	k.write(packet[:2])
-	k.write(packet[2:])
-	switch qos {
-	case 1:
-		k.await(0x40, n)
-	case 2:
-		k.await(0x50, n)
-		k.write(mqttFrame(0x62, id))
-		k.await(0x70, n)
-	}
-}
-
-func (k *mqttTalk) subscribe(i int, qos byte) {
-	if _, ok := k.subs[i]; ok {
-		return // what is under way would have either quality
-	}
-	n := k.number()
-	k.write(mqttFrame(0x82, mqttID(n), k.properties(""), mqttText(k.topic(i)), string([]byte{qos})))
-	k.subs[i] = qos
-	if p := k.await(0x90, n); p.body[len(p.body)-1] != qos {
-		k.t.Fatalf("SUBACK %x, want %d", p.body, qos)
-	}
-}
-
-// unsubscribe is for topics all of which has come: what is under way may come or not.
-func (k *mqttTalk) unsubscribe(i int) {
-	qos, ok := k.subs[i]
-	if !ok {
-		return
-	}
-	for q := range qos + 1 {
-		if f := k.flow(i, q); len(f.got) < len(f.want) {
-			return
-		}
-	}
-	n := k.number()
-	k.write(mqttFrame(0xA2, mqttID(n), k.properties(""), mqttText(k.topic(i))))
-	k.await(0xB0, n)
-	delete(k.subs, i)
-}
-
-// resume goes on with the session on another connection, after the old one or, as a take-over, in its place.
-func (k *mqttTalk) resume(over bool) {
-	old, in := k.nc, k.in
-	if !over {
-		_ = old.Close()
-	}
-	k.left, k.held = true, nil
-	if !k.connect(false) {
-		k.t.Fatal("the session is not there")
-	}
-	if !over {
-		return
-	}
-	_ = old.SetReadDeadline(time.Now().Add(patience))
-	rest, err := io.ReadAll(in)
-	_ = old.Close()
-	if strings.Contains(fmt.Sprint(err), "timeout") {
-		k.t.Fatalf("the old connection is still there: %x", rest)
-	}
-}
-
-// settle says what comes next about n deliveries.
-func (k *mqttTalk) settle(n int) {
-	for range min(n, len(k.held)) {
-		d := k.held[0]
-		k.held = k.held[1:]
-		first := d.next
-		if first == 0x60 { // it is waited for
-			k.held = append(k.held, d)
-			continue
-		}
-		k.write(mqttFrame(first, mqttID(d.pid)))
-		if first == 0x50 {
-			k.held = append(k.held, mqttDelivery{d.pid, 0x60})
-		}
-	}
-}
-
-func (k *mqttTalk) ping() {
-	k.write("\xc0\x00")
-	k.await(0xD0, 0)
-}
-
-// await reads up to the packet, and notes messages.
-func (k *mqttTalk) await(kind byte, n uint16) mqttPacket {
-	k.t.Helper()
-	for {
-		p := k.read()
-		switch p.first & 0xF0 {
-		case 0x30, 0x60:
-		case kind:
-			if kind != 0xD0 && binary.BigEndian.Uint16(p.body) != n {
-				k.t.Fatalf("packet %x is about %x, want %d", p.first, p.body, n)
-			}
-			if kind >= 0x40 && kind <= 0x70 && len(p.body) > 2 && p.body[2] >= 0x80 {
-				k.t.Fatalf("packet %x refuses: %x", p.first, p.body)
-			}
-			return p
-		default:
-			k.t.Fatalf("got packet %x %x, want %x of %d", p.first, p.body, kind, n)
-		}
-	}
-}
-
-// read returns the next packet, and notes it if it is a message, or about one.
-func (k *mqttTalk) read() mqttPacket {
-	k.t.Helper()
-	p, err := readMQTT(k.in)
-	if err != nil {
-		k.t.Fatalf("read: %v", err)
-	}
-	switch p.first & 0xF0 {
-	case 0x30:
-		k.note(p)
-	case 0x60: // PUBREL: PUBCOMP is never kept back, or the same identifier would be two things
-		id := binary.BigEndian.Uint16(p.body)
-		for i, d := range k.held {
-			if d.pid == id {
-				k.held = append(k.held[:i:i], k.held[i+1:]...)
-				break
+// subscribe subscribes by a filter that matches nothing of what another one does.
+func (k *mqttTalk) subscribe(i int) bool {
+	sub := k.filter(i)
+	for _, other := range k.main.subs {
+		for t := range mqttTopics {
+			if topic := k.topic(t); other.matches(topic) && sub.matches(topic) {
+				return false // what is under way would have either quality
 			}
 		}
-		k.write(mqttFrame(0x70, mqttID(id)))
 	}
-	return p
-}
-
-// note holds a message to what is known.
-func (k *mqttTalk) note(p mqttPacket) {
-	k.t.Helper()
-	n := int(binary.BigEndian.Uint16(p.body))
-	topic, b := string(p.body[2:2+n]), p.body[2+n:]
-	qos, pid := p.first>>1&3, uint16(0)
-	if qos > 0 {
-		pid, b = binary.BigEndian.Uint16(b), b[2:]
-		k.held = append(k.held, mqttDelivery{pid, []byte{0, 0x40, 0x50}[qos]})
-	}
+	sub.qos = byte(k.pick(3))
+	handling := 0
 	if k.v == 5 {
-		b = b[1+int(b[0]):] // few properties
+		sub.keeps, handling = k.pick(2) == 1, k.pick(3)
 	}
-	i, err := strconv.Atoi(strings.TrimPrefix(topic, k.id+"/"))
-	if err != nil || i >= mqttTopics {
-		k.t.Fatalf("a message of %q", topic)
-	}
-	if p.first&1 != 0 { // the retained one, for a new subscription
-		return
-	}
-	f := k.flow(i, qos)
-	at := len(f.got)
-	for g, body := range f.got {
-		if body == string(b) && p.first&8 != 0 {
-			at = g // again, and it says so
+	k.enter(k.main, sub, handling, true)
+	return true
+}
+
+// enter says SUBSCRIBE. The retained messages come as Retain Handling says.
+func (k *mqttTalk) enter(s *mqttSide, sub *mqttSub, handling int, first bool) {
+	k.t.Helper()
+	s.subs[sub.filter] = sub
+	if handling == 0 || handling == 1 && first {
+		for topic, r := range k.retained {
+			if sub.matches(topic) {
+				s.stored[topic] = append(s.stored[topic], r.body)
+			}
 		}
 	}
-	switch {
-	case at < len(f.got):
-	case at < len(f.want) && f.want[at] == string(b):
-		f.got = append(f.got, string(b))
-	case qos == 0 && k.left && later(f, string(b)):
-	default:
-		k.t.Fatalf("%s with QoS %d (flags %x): got %s after %v, want %v", topic, qos, p.first&0xF, b, f.got, f.want)
+	options := sub.qos | byte(handling)<<4
+	if sub.keeps {
+		options |= 8
+	}
+	if code := s.subscribe(sub.filter, options); code != sub.qos {
+		k.t.Fatalf("SUBSCRIBE to %q is answered by %#x, want %d", sub.filter, code, sub.qos)
 	}
 }
 
-// later skips what was lost with a connection.
-func later(f *mqttFlow, body string) bool {
-	for i := len(f.got); i < len(f.want); i++ {
-		if f.want[i] == body {
-			f.got = append(f.got, f.want[len(f.got):i+1]...)
+// subscribeAgain says the same again, with another Retain Handling perhaps.
+func (k *mqttTalk) subscribeAgain(int) bool {
+	filter := k.any(slices.Collect(maps.Keys(k.main.subs)))
+	if filter == "" {
+		return false
+	}
+	handling := 0
+	if k.v == 5 {
+		handling = k.pick(3)
+	}
+	k.enter(k.main, k.main.subs[filter], handling, false)
+	return true
+}
+
+// unsubscribe is for what all has come of: what is under way may come or not.
+func (k *mqttTalk) unsubscribe(int) bool {
+	filter := k.any(slices.Collect(maps.Keys(k.main.subs)))
+	if filter == "" {
+		return false
+	}
+	k.main.complete()
+	k.main.unsubscribe(filter)
+	delete(k.main.subs, filter)
+	return true
+}
+
+// settle acknowledges what came, or a part.
+func (k *mqttTalk) settle(n int) bool {
+	some := len(k.main.held) > 0
+	k.main.settle(n + 1)
+	k.main.ping()
+	return some
+}
+
+// mqttShared is what is known of the messages of a shared subscription: each comes to one of its members.
+type mqttShared struct {
+	members map[*mqttSide]bool
+	late    map[*mqttSide]bool // has left, and may still get what was on its way [MQTT-3.10.4-5]
+	items   map[string]*mqttItem
+}
+
+type mqttItem struct {
+	seen bool
+	gone bool // with the last member
+	old  bool // it was there when a member left
+}
+
+func (g *mqttShared) take(s *mqttSide, body string, again bool) error {
+	it := g.items[body]
+	switch {
+	case it != nil && it.old && g.late[s]:
+	case it == nil || !g.members[s]:
+		return fmt.Errorf("%q is not for it", body)
+	case it.gone:
+		return fmt.Errorf("%q comes after the group was left by all", body)
+	case it.seen && !again:
+		return fmt.Errorf("%q comes again and does not say so", body)
+	}
+	it.seen = true
+	return nil
+}
+
+// leave is for a member that goes for good.
+func (g *mqttShared) leave(s *mqttSide) {
+	if !g.members[s] {
+		return
+	}
+	delete(g.members, s)
+	g.late[s] = true
+	for _, it := range g.items {
+		it.old = true
+	}
+	if len(g.members) == 0 {
+		for _, it := range g.items {
+			it.gone = true
+		}
+	}
+}
+
+func (g *mqttShared) waiting() bool {
+	for _, it := range g.items {
+		if !it.seen && !it.gone {
 			return true
 		}
 	}
 	return false
 }
 
-// wrongs lists what is wrong whatever was said before.
-func (k *mqttTalk) wrongs() []string {
-	none := k.properties("")
-	return []string{
-		mqttFrame(0x10, mqttText("MQTT"), string([]byte{k.v, 2, 0, 0}), none, mqttText("x")),
-		"\x00\x00", "\x20\x02\x00\x00", "\xd0\x00", "\x90\x03\x00\x01\x00",
-		mqttFrame(0x36, mqttText("a"), "\x00\x01", none),
-		mqttFrame(0x30, mqttText("a/#"), none),
-		mqttFrame(0x30, mqttText("a\x00"), none),
-		mqttFrame(0x30, mqttText("\xc3\x28"), none),
-		mqttFrame(0x32, mqttText("a"), "\x00\x00", none),
-		mqttFrame(0x30, "\x00\x09a"),
-		mqttFrame(0x82, "\x00\x01", none),
-		mqttFrame(0x82, "\x00\x00", none, mqttText("a"), "\x00"),
-		mqttFrame(0x80, "\x00\x01", none, mqttText("a"), "\x00"),
-		mqttFrame(0x82, "\x00\x01", none, mqttText("a"), "\x03"),
-		mqttFrame(0xA2, "\x00\x01", none),
-		mqttFrame(0x60, "\x00\x01"),
-		mqttFrame(0x40, "\x00"),
-		mqttFrame(0xC1),
-		"\x30\xff\xff\xff\xff\x7f",
-		"\x30\xff\xff\xff\x7f",
+func (k *mqttTalk) sharedFilter() string { return "$share/" + k.id + "/" + k.id + "-shared/+" }
+
+// share makes the client, or its mate, a member.
+func (k *mqttTalk) share(i int) bool {
+	s := k.main
+	if i%2 == 1 {
+		s = k.friend()
+	}
+	if k.shared.members[s] {
+		return false
+	}
+	if k.shared.members == nil {
+		k.shared = mqttShared{make(map[*mqttSide]bool), make(map[*mqttSide]bool), make(map[string]*mqttItem)}
+	}
+	k.shared.members[s] = true
+	if code := s.subscribe(k.sharedFilter(), 1); code != 1 {
+		k.t.Fatalf("SUBSCRIBE to %q is answered by %#x", k.sharedFilter(), code)
+	}
+	return true
+}
+
+// unshare ends a membership. What the member has not acknowledged goes to another.
+func (k *mqttTalk) unshare(i int) bool {
+	s := k.main
+	if i%2 == 1 {
+		s = k.mate
+	}
+	if s == nil || !k.shared.members[s] {
+		return false
+	}
+	s.unsubscribe(k.sharedFilter())
+	k.shared.leave(s)
+	return true
+}
+
+func (k *mqttTalk) sendShared(i int) bool {
+	if len(k.shared.members) == 0 {
+		return false
+	}
+	body := k.body()
+	k.shared.items[body] = &mqttItem{}
+	k.main.publish(k.sharedTopic(), "", 1+byte(i%2), false, body, 0)
+	return true
+}
+
+// sum wants all that was published to have come, and leaves nothing.
+func (k *mqttTalk) sum() {
+	if k.mal != nil {
+		k.malSubscribes(0)
+	}
+	for i := range mqttTopics {
+		k.send(k.main, k.topic(i), 2, false) // what was sent before and must not come would come before it
+	}
+	for _, s := range k.sides() {
+		s.complete()
+	}
+	for end := time.Now().Add(patience); k.shared.waiting(); {
+		if time.Now().After(end) {
+			k.t.Fatalf("what is shared has not come: %v", k.shared.items)
+		}
+		for _, s := range k.sides() {
+			s.settle(len(s.held))
+			s.ping()
+		}
+	}
+	for topic := range k.retained {
+		k.published(topic, "", 0, true)
+		k.main.publish(topic, "", 0, true, "", 0)
+	}
+	k.main.ping()
+	k.leave(leaveInOrder)
+	k.forget()
+	if k.mate != nil { // a will that must not be would come before this
+		k.send(k.mate, k.willTopic(), 2, false)
+		k.mate.complete()
 	}
 }
 
-// wrong says something after which the connection must end.
-func (k *mqttTalk) wrong() {
-	all := k.wrongs()
-	say := all[k.s.pick(len(all))]
-	k.write(say)
-	_ = k.nc.SetReadDeadline(time.Now().Add(patience))
-	for {
-		p, err := readMQTT(k.in)
-		if err != nil {
-			if strings.Contains(err.Error(), "timeout") {
-				k.t.Fatalf("%x is no matter to the broker", say)
-			}
-			return
-		}
-		if p.first&0xF0 == 0xE0 && (k.v < 5 || len(p.body) > 0 && p.body[0] < 0x80 || len(p.body) == 0) {
-			k.t.Fatalf("%x is answered by %x %x", say, p.first, p.body)
-		}
-	}
-}
-
-// over ends what nothing is known about.
-func (k *mqttTalk) over() {
-	if half, ok := k.nc.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-		if _, err := io.ReadAll(k.in); err != nil && strings.Contains(err.Error(), "timeout") {
-			k.t.Fatalf("the end: %v", err)
-		}
-	}
+// forget ends the session for good.
+func (k *mqttTalk) forget() {
+	_ = k.main.nc.Close()
+	k.main.forget()
+	k.main.connect(mqttLogin{clean: true})
+	k.main.write("\xe0\x00")
+	k.main.over()
 }

@@ -1,366 +1,369 @@
 package wyecmd_test
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // FuzzSTOMPTalk holds conversations by STOMP with a running broker. The input decides what is said next: what the model knows to
-// be right must be answered by RECEIPT, and the messages must come as they were sent; what it knows to be wrong, by ERROR and the
-// end; what it does not know, by one of them. Others must not notice.
+// be right must be answered by RECEIPT, and the messages must come as they were sent; what it knows to be wrong, by ERROR with a
+// reason and, where it must, the end; what it does not know, by one of them. Others must not notice. The seeds take every step there is.
 func FuzzSTOMPTalk(f *testing.F) {
-	for _, seed := range []string{
-		"\x00\x01\x00\x00\x00\x00\x01\x00\x02\x00\x03\x0a",
-		"\x00\x02\x00\x04\x00\x04\x00\x04\x00\x08\x00\x09\x00\x08\x01\x03\x00\x04\x00\x02\x00\x0a",
-		"\x01\x01\x04\x05\x00\x0b\x00\x00\x0b\x00\x01\x06\x00\x05\x00\x0b\x00\x02\x07\x00\x0a",
-		"\x01\x02\x00\x04\x00\x04\x00\x0e",
-		"\x00\x0d\x00SEND\ndestination:/topic/a\n\nx\x00SUBSCRIBE\n\x00",
-		"\x01\x0d\x00\x00\xff\n\n\x00",
-	} {
-		f.Add([]byte(seed))
+	var names []string
+	for _, step := range stompTalkSteps() {
+		names = append(names, step.name)
 	}
-	for i := range len((&stompTalk{}).wrongs("x")) {
-		f.Add([]byte{byte(i % 2), 1, 0, 5, 0, 12, 0, byte(i)})
+	for _, w := range stompWrongs("") {
+		names = append(names, w.name)
 	}
 	k := openTalks(f)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		k.hold(t, data, func(id string, s *script) {
-			talk := &stompTalk{t: t, id: id, s: s, subs: make(map[string]*stompTalkSub), tx: make(map[string][]stompTalkSend)}
-			if s.pick(2) == 0 {
-				talk.nc = dial(t, hostOf(k.running.stomp))
-			} else {
-				talk.nc = dialWS(t, hostOf(k.ws), "v12.stomp")
-			}
-			talk.run()
-		})
-	})
+	k.fuzz(f, stompTalkSeeds(), names, k.talkSTOMP)
 }
 
 // stompTalk is one conversation, and what is known of it.
 type stompTalk struct {
-	t    *testing.T
-	id   string // part of all names
-	s    *script
-	nc   net.Conn
-	in   *bufio.Reader
-	n    int // receipts
-	sent int // messages
-	subs map[string]*stompTalkSub
-	gone map[string]*stompTalkSub
-	tx   map[string][]stompTalkSend
-	held []string // what can be acknowledged
+	*script
+
+	t        *testing.T
+	k        *talks
+	id       string // part of all names
+	way      int
+	main     *stompTalkSide
+	mal      *stompTalkSide // who may do little; nil: is not there
+	n        int            // names
+	sent     int            // messages
+	queues   map[string]*talkQueue
+	durables map[string]*stompTalkDurable
+	tx       map[string]*stompTalkTx
 }
 
-// stompTalkSub is a subscription. Topics are acknowledged by themselves, and then all is known of what must come.
-type stompTalkSub struct {
-	topic     string // destination, or prefix of all; empty: a queue
-	all       bool
-	want, got []string
+// stompTalkDurable is a durable subscription.
+type stompTalkDurable struct {
+	name    string
+	topic   int
+	queue   *talkQueue
+	matches func(destination string) bool
+	sub     *stompTalkSub // that uses it now
 }
 
-type stompTalkSend struct{ destination, body string }
+// stompTalkTx is an open transaction.
+type stompTalkTx struct {
+	sends []*talkMessage
+	acks  []stompTalkAck
+}
 
-// stompTopics is how many topics and queues are talked about.
+type stompTalkAck struct {
+	sub     *stompTalkSub
+	held    *stompTalkHeld
+	outcome string
+}
+
+// stompTopics is how many topics are talked about. mal may have the last, and nothing of the others.
 const stompTopics = 4
 
-func (k *stompTalk) topic(i int) string { return fmt.Sprintf("/topic/%s.%d", k.id, i) }
-func (k *stompTalk) queue(i int) string { return fmt.Sprintf("/temp-queue/%s-%d", k.id, i) }
+func (k *stompTalk) topic(i int) string {
+	if i == stompTopics-1 {
+		return "/topic/" + k.id + ".open"
+	}
+	return fmt.Sprintf("/topic/%s.%d", k.id, i)
+}
+
+// queue returns one of two queues that stay, or a temporary one.
+func (k *stompTalk) queue(i int) string {
+	if i%3 == 2 {
+		return "/temp-queue/" + k.id
+	}
+	return fmt.Sprintf("/queue/%s-%d", k.id, i%3)
+}
+
+// talkSTOMP returns what holds a conversation.
+func (k *talks) talkSTOMP(t *testing.T) func(id string, s *script) {
+	return func(id string, s *script) {
+		talk := &stompTalk{
+			script: s, t: t, k: k, id: id, queues: make(map[string]*talkQueue), durables: make(map[string]*stompTalkDurable),
+			tx: make(map[string]*stompTalkTx),
+		}
+		s.step(1)
+		version := s.pick(3)
+		talk.way = s.pick(stompTalkWays)
+		talk.begin(version)
+		defer talk.leave()
+		talk.run()
+	}
+}
+
+// begin opens the connection of who may do everything.
+func (k *stompTalk) begin(version int, headers ...string) {
+	k.t.Helper()
+	k.main = newStompSide(k.t, k.k, "talk", version, k.way)
+	headers = append(headers, "login:talk", "passcode:"+talkPassword("talk"), "client-id:"+k.id)
+	if f := k.main.login(headers...); f.command != "CONNECTED" {
+		k.t.Fatalf("CONNECT is answered by %+v", f)
+	}
+}
+
+// leave ends what is left.
+func (k *stompTalk) leave() {
+	_ = k.main.nc.Close()
+	if k.mal != nil {
+		_ = k.mal.nc.Close()
+	}
+}
 
 // run talks to the end.
 func (k *stompTalk) run() {
-	defer k.nc.Close()
-	k.in = bufio.NewReader(k.nc)
-	k.gone = make(map[string]*stompTalkSub)
-	_ = k.nc.SetDeadline(time.Now().Add(patience))
-	k.write(stompFrame("CONNECT", "accept-version:1.2", "host:/", "heart-beat:0,0"))
-	if f := k.read(); f.command != "CONNECTED" {
-		k.t.Fatalf("got %+v, want CONNECTED", f)
-	}
+	steps := stompTalkSteps()
 	for {
-		n, ok := k.s.step(15)
+		n, ok := k.step(len(steps) + 1)
 		if !ok {
 			break
 		}
-		if !k.step(n) {
+		i := k.pick(stompTopics)
+		if n == len(steps) {
+			k.garbage()
 			return
 		}
-	}
-	for id, sub := range k.subs {
-		for sub.topic != "" && len(sub.got) < len(sub.want) {
-			if f := k.read(); f.command != "MESSAGE" {
-				k.t.Fatalf("%s lacks %d messages: %+v", id, len(sub.want)-len(sub.got), f)
-			}
+		if steps[n].take(k, i) {
+			k.k.took(steps[n].name)
 		}
 	}
-	k.right("DISCONNECT", "")
-	if f := k.read(); f.command != "" {
-		k.t.Fatalf("after DISCONNECT: %+v", f)
+	k.sum()
+}
+
+// stompTalkStep is something to do, with one of the topics or queues.
+type stompTalkStep struct {
+	name string
+	// take does it, with all that must come of it, and reports whether there was something to do.
+	take func(k *stompTalk, i int) bool
+}
+
+func stompTalkSteps() []stompTalkStep {
+	return []stompTalkStep{
+		{"send to a topic", func(k *stompTalk, i int) bool { return k.send(k.topic(i)) }},
+		{"subscribe to a topic", func(k *stompTalk, i int) bool { return k.subscribe(i, "auto") }},
+		{"say what is wrong", (*stompTalk).wrong},
+		{"send to a queue", func(k *stompTalk, i int) bool { return k.sendQueue(i) }},
+		{"subscribe to a queue", (*stompTalk).subscribeQueue},
+		{"acknowledge", func(k *stompTalk, _ int) bool { return k.settle("ACK", "") }},
+		{"refuse", func(k *stompTalk, _ int) bool { return k.settle("NACK", "") }},
+		{"refuse for good", func(k *stompTalk, _ int) bool { return k.settle("DEAD", "") }},
+		{"subscribe to a topic with acknowledgements", func(k *stompTalk, i int) bool { return k.subscribe(i, stompModes()[1+k.pick(2)]) }},
+		{"subscribe for good", (*stompTalk).subscribeDurable},
+		{"subscribe for good twice", (*stompTalk).durableTwice},
+		{"unsubscribe", (*stompTalk).unsubscribe},
+		{"delete a durable subscription", (*stompTalk).deleteDurable},
+		{"begin a transaction", (*stompTalk).beginTx},
+		{"send in a transaction", func(k *stompTalk, i int) bool { return k.sendIn(k.topic(i)) }},
+		{"send to a queue in a transaction", func(k *stompTalk, i int) bool { return k.sendIn(k.queue(i % 2)) }},
+		{"acknowledge in a transaction", func(k *stompTalk, i int) bool { return k.settleIn("ACK") }},
+		{"refuse in a transaction", func(k *stompTalk, i int) bool { return k.settleIn("NACK") }},
+		{"commit", func(k *stompTalk, _ int) bool { return k.endTx(true) }},
+		{"abort", func(k *stompTalk, _ int) bool { return k.endTx(false) }},
+		{"leave in order", (*stompTalk).goOn},
+		{"leave in a hurry", (*stompTalk).hurry},
+		{"leave without a word", (*stompTalk).vanish},
+		{"take over", (*stompTalk).takeOver},
+		{"ask and be answered", (*stompTalk).ask},
+		{"listen for heart-beats", (*stompTalk).listen},
+		{"be silent", (*stompTalk).silence},
+		{"log in with a wrong password", (*stompTalk).stranger},
+		{"be somebody else", (*stompTalk).steal},
+		{"a denied SEND", (*stompTalk).deniedSend},
+		{"a denied SUBSCRIBE", (*stompTalk).deniedSubscribe},
+		{"a denied COMMIT", (*stompTalk).deniedCommit},
+		{"mal sends", (*stompTalk).malSends},
+		{"mal subscribes", (*stompTalk).malSubscribes},
 	}
 }
 
-// step says one thing. It returns false when that was the last.
-func (k *stompTalk) step(n int) bool {
-	i := k.s.pick(stompTopics)
-	switch n {
-	case 0:
-		k.send(k.topic(i))
-	case 1:
-		k.subscribe(k.topic(i), i == 3)
-	case 2:
-		k.subscribeQueue(i)
-	case 3:
-		if id := k.any(slices.Collect(maps.Keys(k.subs))); id != "" {
-			k.right("UNSUBSCRIBE", "", "id:"+id)
-			k.gone[id] = k.subs[id]
-			delete(k.subs, id)
-		}
-	case 4:
-		k.send(k.queue(i))
-	case 5:
-		k.begin(i)
-	case 6, 7:
-		k.end(n == 6)
-	case 8, 9:
-		k.settle([]string{"ACK", "NACK"}[n-8])
-	case 10:
-		k.write(strings.Repeat("\n", i+1))
-	case 11:
-		if tx := k.any(slices.Collect(maps.Keys(k.tx))); tx != "" {
-			k.sendIn(tx, k.topic(i))
-		}
-	case 12:
-		k.wrong()
-		return false
-	case 13:
-		k.write(k.s.rest())
-		k.over()
-		return false
-	default:
-		return false // without a word
-	}
-	return true
-}
+func stompModes() []string { return []string{"auto", "client", "client-individual"} }
 
 // any picks one, in a fixed order.
-func (k *stompTalk) any(list []string) string {
+func (s *script) any(list []string) string {
 	if len(list) == 0 {
 		return ""
 	}
 	slices.Sort(list)
-	return list[k.s.pick(len(list))]
+	return list[s.pick(len(list))]
 }
 
-func (k *stompTalk) body() string {
+func (k *stompTalk) name(prefix string) string {
+	k.n++
+	return fmt.Sprint(prefix, k.n)
+}
+
+// message makes a new message, with the headers of its SEND.
+func (k *stompTalk) message(s *stompTalkSide, destination string) (*talkMessage, []string) {
 	k.sent++
-	return fmt.Sprintf("%s-%d", k.id, k.sent)
+	m := &talkMessage{
+		destination: destination, body: fmt.Sprintf("%s-%d", k.id, k.sent), kind: string(rune('a' + k.sent%3)), version: s.version,
+	}
+	for _, note := range talkNotes()[k.sent%len(talkNotes()):] {
+		if m.note = note; sayable(s.version, note) {
+			break
+		}
+		m.note = talkNotes()[0]
+	}
+	return m, []string{"destination:" + destination, "kind:" + m.kind, "note:" + talkEscape(s.version, m.note)}
 }
 
 // publish notes who must get a message.
-func (k *stompTalk) publish(m stompTalkSend) {
-	for _, sub := range k.subs {
-		if sub.topic != "" && (sub.topic == m.destination || sub.all && strings.HasPrefix(m.destination, "/topic/")) {
-			sub.want = append(sub.want, m.body)
+func (k *stompTalk) publish(m *talkMessage) {
+	if q := k.queues[m.destination]; q != nil {
+		q.add(m)
+	}
+	for _, d := range k.durables {
+		if d.matches(m.destination) {
+			d.queue.add(m)
 		}
 	}
-}
-
-func (k *stompTalk) send(destination string) {
-	m := stompTalkSend{destination, k.body()}
-	k.publish(m)
-	k.right("SEND", m.body, "destination:"+m.destination)
-}
-
-func (k *stompTalk) sendIn(tx, destination string) {
-	m := stompTalkSend{destination, k.body()}
-	k.tx[tx] = append(k.tx[tx], m)
-	k.right("SEND", m.body, "destination:"+m.destination, "transaction:"+tx)
-}
-
-func (k *stompTalk) subscribe(topic string, all bool) {
-	id := fmt.Sprintf("t%d", k.n)
-	sub := &stompTalkSub{topic: topic, all: all}
-	if all {
-		topic = "/topic/" + k.id + ".*"
-	}
-	k.right("SUBSCRIBE", "", "id:"+id, "destination:"+topic)
-	k.subs[id] = sub
-}
-
-func (k *stompTalk) subscribeQueue(i int) {
-	id := fmt.Sprintf("q%d", k.n)
-	k.subs[id] = &stompTalkSub{}
-	k.right("SUBSCRIBE", "", "id:"+id, "destination:"+k.queue(i), "ack:client-individual")
-}
-
-func (k *stompTalk) begin(i int) {
-	tx := fmt.Sprintf("tx%d", i)
-	if _, open := k.tx[tx]; !open {
-		k.tx[tx] = nil
-		k.right("BEGIN", "", "transaction:"+tx)
-	}
-}
-
-func (k *stompTalk) end(commit bool) {
-	tx := k.any(slices.Collect(maps.Keys(k.tx)))
-	if tx == "" {
-		return
-	}
-	command := "ABORT"
-	if commit {
-		command = "COMMIT"
-		for _, m := range k.tx[tx] {
-			k.publish(m)
-		}
-	}
-	delete(k.tx, tx)
-	k.right(command, "", "transaction:"+tx)
-}
-
-// settle acknowledges what has come and was not yet settled. What comes from a subscription that is gone cannot be.
-func (k *stompTalk) settle(command string) {
-	if len(k.held) == 0 {
-		return
-	}
-	i := k.s.pick(len(k.held))
-	id := k.held[i]
-	k.held = slices.Delete(k.held, i, i+1)
-	subscription, ack, _ := strings.Cut(id, " ")
-	if k.subs[subscription] != nil {
-		k.right(command, "", "id:"+ack)
-	}
-}
-
-func (k *stompTalk) write(text string) { _, _ = io.WriteString(k.nc, text) }
-
-// right says what must be answered by RECEIPT.
-func (k *stompTalk) right(command, body string, headers ...string) {
-	k.t.Helper()
-	k.n++
-	id := fmt.Sprint("r", k.n)
-	f := strings.TrimSuffix(stompFrame(command, append(headers, "receipt:"+id)...), "\x00") + body + "\x00"
-	if cut := len(f) / 2; k.n%3 == 0 { // in two pieces
-		k.write(f[:cut])
-		f = f[cut:]
-	}
-	k.write(f)
-	for {
-		switch f := k.read(); {
-		case f.command == "MESSAGE":
-		case f.command == "RECEIPT" && f.header("receipt-id") == id:
-			return
-		default:
-			k.t.Fatalf("%s %v is answered by %+v", command, headers, f)
-		}
-	}
-}
-
-// read returns the next frame, and notes messages.
-func (k *stompTalk) read() stompAnswer {
-	k.t.Helper()
-	c := stompClient{t: k.t, nc: k.nc, r: k.in}
-	f := c.read()
-	if f.command != "MESSAGE" {
-		return f
-	}
-	id := f.header("subscription")
-	sub := k.subs[id]
-	if sub == nil {
-		k.t.Fatalf("of no subscription: %+v", f)
-	}
-	if ack := f.header("ack"); ack != "" {
-		k.held = append(k.held, id+" "+ack)
-	}
-	sub.got = append(sub.got, f.body)
-	if n := len(sub.got); sub.topic != "" && (n > len(sub.want) || sub.want[n-1] != f.body) {
-		k.t.Fatalf("%s gets %v, want %v", id, sub.got, sub.want)
-	}
-	return f
-}
-
-// wrongs lists what is wrong whatever was said before; open is a subscription and a transaction that there are.
-func (k *stompTalk) wrongs(open string) []string {
-	return []string{
-		stompFrame("CONNECT", "accept-version:1.2", "host:/"),
-		stompFrame("STOMP", "accept-version:1.2", "host:/"),
-		stompFrame("FROB"),
-		stompFrame("MESSAGE", "destination:/topic/a", "message-id:1", "subscription:1"),
-		stompFrame("SEND"),
-		stompFrame("SEND", "destination:nowhere"),
-		stompFrame("SEND", "destination:"),
-		stompFrame("SEND", "destination:/topic/a", "transaction:never-begun"),
-		stompFrame("SEND", "destination:/topic/a.*"),
-		stompFrame("SEND", "destination:/topic/a", "content-length:x"),
-		stompFrame("SEND", "destination:/topic/a", "content-length:-1"),
-		"SEND\ndestination:/topic/a\ncontent-length:1\n\nlonger\x00",
-		"SEND\ndestination:/topic/a\nno colon\n\n\x00",
-		"SEND\ndestination:/topic/a\nx:\\q\n\n\x00",
-		stompFrame("SUBSCRIBE", "id:new"),
-		stompFrame("SUBSCRIBE", "destination:/topic/a"),
-		stompFrame("SUBSCRIBE", "id:new", "destination:/topic/a", "selector:a b c"),
-		stompFrame("SUBSCRIBE", "id:new", "destination:/topic/a", "ack:sometimes"),
-		stompFrame("SUBSCRIBE", "id:"+open, "destination:/topic/a"),
-		stompFrame("UNSUBSCRIBE", "id:never-there"),
-		stompFrame("UNSUBSCRIBE"),
-		stompFrame("BEGIN"),
-		stompFrame("BEGIN", "transaction:"+open),
-		stompFrame("COMMIT", "transaction:never-begun"),
-		stompFrame("ABORT", "transaction:never-begun"),
-		stompFrame("ACK", "id:never-sent"),
-		stompFrame("NACK", "id:never-sent"),
-		stompFrame("ACK"),
-		stompFrame("ACK", "id:"+strings.Repeat("9", 300)),
-		strings.Repeat("X", 100),
-		stompFrame("SEND", "destination:/topic/a", "x:"+strings.Repeat("y", 70<<10)),
-		stompFrame("SEND", strings.Repeat("h:v\n", 2000)+"destination:/topic/a"),
-	}
-}
-
-// wrong says something that must be answered by ERROR and the end.
-func (k *stompTalk) wrong() {
-	const open = "open"
-	k.right("SUBSCRIBE", "", "id:"+open, "destination:/topic/"+k.id+".none")
-	k.subs[open] = &stompTalkSub{}
-	k.right("BEGIN", "", "transaction:"+open)
-	all := k.wrongs(open)
-	say := all[k.s.pick(len(all))]
-	k.write(say)
-	for {
-		switch f := k.read(); f.command {
-		case "MESSAGE":
+	for _, s := range []*stompTalkSide{k.main, k.mal} {
+		if s == nil {
 			continue
-		case "ERROR":
-			if reason := f.header("reason"); reason == "" || reason == "internal_error" {
-				k.t.Fatalf("%q is answered by %+v", say, f)
+		}
+		for _, sub := range s.subs {
+			switch {
+			case sub.matches == nil || !sub.matches(m.destination) || sub.accepts != nil && !sub.accepts(m.kind):
+			case sub.queue != nil:
+				sub.queue.add(m)
+			default:
+				sub.flow.want = append(sub.flow.want, m)
 			}
-			if f := k.read(); f.command != "" {
-				k.t.Fatalf("%q: after ERROR comes %+v", say, f)
-			}
-			return
-		default:
-			k.t.Fatalf("%q is answered by %+v", say, f)
 		}
 	}
 }
 
-// over ends what nothing is known about: it is answered somehow, and then over.
-func (k *stompTalk) over() {
-	if half, ok := k.nc.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	} else {
-		return // a WebSocket ends at once
+func (k *stompTalk) send(destination string) bool {
+	m, headers := k.message(k.main, destination)
+	k.publish(m)
+	k.main.right("SEND", m.body, headers...)
+	return true
+}
+
+// sendQueue makes the queue known. A temporary one must be there.
+func (k *stompTalk) sendQueue(i int) bool {
+	name := k.queue(i)
+	if strings.HasPrefix(name, "/temp-queue/") && k.queues[name] == nil {
+		return false
 	}
-	text, err := io.ReadAll(k.in)
-	if err != nil {
-		k.t.Fatalf("the end: %v", err)
+	k.known(name)
+	return k.send(name)
+}
+
+func (k *stompTalk) known(name string) *talkQueue {
+	if k.queues[name] == nil {
+		k.queues[name] = &talkQueue{name: name, keeps: !strings.HasPrefix(name, "/temp-queue/")}
 	}
-	if strings.Contains(string(text), "internal_error") {
-		k.t.Fatalf("got %q", text)
+	return k.queues[name]
+}
+
+// subscribe subscribes to one topic or all, perhaps to some messages only.
+func (k *stompTalk) subscribe(i int, mode string) bool {
+	sub := &stompTalkSub{id: k.name("t:" + `\`), mode: mode} // an id that has to be escaped
+	topic := k.topic(i)
+	sub.matches = func(d string) bool { return d == topic }
+	if wild := k.pick(4); wild > 1 {
+		topic = "/topic/" + k.id + []string{".*", ".#"}[wild-2]
+		sub.matches = func(d string) bool { return strings.HasPrefix(d, "/topic/"+k.id+".") }
 	}
+	if mode != "auto" {
+		sub.queue = &talkQueue{name: "before " + topic}
+	}
+	k.enter(k.main, sub, topic)
+	return true
+}
+
+// enter says SUBSCRIBE, with a selector or not.
+func (k *stompTalk) enter(s *stompTalkSide, sub *stompTalkSub, destination string, headers ...string) {
+	k.t.Helper()
+	if k.pick(3) == 1 {
+		headers = append(headers, "selector:"+talkEscape(s.version, "kind = 'a' OR kind IN ('c') AND NOT note LIKE 'x:%'"))
+		sub.accepts = func(kind string) bool { return kind == "a" || kind == "c" }
+	}
+	s.subs[sub.id] = sub
+	s.right("SUBSCRIBE", "", append(headers, "id:"+talkEscape(s.version, sub.id), "destination:"+destination, "ack:"+sub.mode)...)
+}
+
+func (k *stompTalk) subscribeQueue(i int) bool {
+	name := k.queue(i)
+	k.enter(k.main, &stompTalkSub{id: k.name("q"), mode: stompModes()[k.pick(3)], queue: k.known(name)}, name)
+	return true
+}
+
+// subscribeDurable makes a durable subscription, or takes one up again.
+func (k *stompTalk) subscribeDurable(i int) bool {
+	name := fmt.Sprint("d", i%2)
+	d := k.durables[name]
+	if d == nil {
+		topic := k.topic(i)
+		d = &stompTalkDurable{
+			name: name, topic: i, queue: &talkQueue{name: name, keeps: true},
+			matches: func(destination string) bool { return destination == topic },
+		}
+		k.durables[name] = d
+	}
+	if d.sub != nil {
+		return false
+	}
+	d.sub = &stompTalkSub{id: k.name("d"), mode: stompModes()[k.pick(3)], queue: d.queue, durable: name}
+	k.main.subs[d.sub.id] = d.sub
+	k.main.right("SUBSCRIBE", "", "id:"+d.sub.id, "destination:"+k.topic(d.topic), "ack:"+d.sub.mode, "activemq.subscriptionName:"+name)
+	return true
+}
+
+// durableTwice wants a durable subscription to have one consumer at a time.
+func (k *stompTalk) durableTwice(int) bool {
+	for _, name := range slices.Sorted(maps.Keys(k.durables)) {
+		if d := k.durables[name]; d.sub != nil {
+			if k.main.refused("in_use", "SUBSCRIBE", "", "id:"+k.name("d"), "destination:"+k.topic(d.topic), "activemq.subscriptionName:"+name) {
+				k.again(false)
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// unsubscribe ends a subscription; what is kept of a durable one stays.
+func (k *stompTalk) unsubscribe(int) bool {
+	id := k.any(slices.Collect(maps.Keys(k.main.subs)))
+	if id == "" || strings.HasPrefix(id, "/") {
+		return false
+	}
+	sub := k.main.subs[id]
+	k.main.right("UNSUBSCRIBE", "", "id:"+talkEscape(k.main.version, id))
+	k.exit(sub, false)
+	return true
+}
+
+// exit is for a subscription that has ended.
+func (k *stompTalk) exit(sub *stompTalkSub, rudely bool) {
+	sub.end(rudely)
+	delete(k.main.subs, sub.id)
+	k.main.ended[sub.id] = true
+	if d := k.durables[sub.durable]; d != nil {
+		d.sub = nil
+	}
+}
+
+// deleteDurable deletes a durable subscription, used or not, with all that is in it.
+func (k *stompTalk) deleteDurable(int) bool {
+	name := k.any(slices.Collect(maps.Keys(k.durables)))
+	if name == "" {
+		return false
+	}
+	d := k.durables[name]
+	id := k.name("gone")
+	if d.sub != nil {
+		id = d.sub.id
+	}
+	k.main.right("UNSUBSCRIBE", "", "id:"+id, "destination:"+k.topic(d.topic), "activemq.subscriptionName:"+name)
+	if d.sub != nil {
+		k.exit(d.sub, false)
+	}
+	delete(k.durables, name)
+	return true
 }

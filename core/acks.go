@@ -10,6 +10,7 @@ import (
 // called at once; the others by the session's writer.
 type ackOrder struct {
 	kick     func()
+	full     func()    // somebody has to wait
 	panicked func(any) // a callback did
 
 	mu     sync.Mutex
@@ -49,8 +50,8 @@ func (o *ackOrder) run(p *pending) {
 	p.call()
 }
 
-func (o *ackOrder) init(kick func(), panicked func(any)) {
-	o.kick, o.panicked = kick, panicked
+func (o *ackOrder) init(kick, full func(), panicked func(any)) {
+	o.kick, o.full, o.panicked = kick, full, panicked
 	o.room.L = &o.mu
 }
 
@@ -66,6 +67,9 @@ func (o *ackOrder) direct() bool {
 func (o *ackOrder) begin(ctx context.Context, limit int, p *pending, start func()) error {
 	o.mu.Lock()
 	if len(o.queue)-o.head >= limit {
+		o.mu.Unlock()
+		o.full()
+		o.mu.Lock()
 		stop := context.AfterFunc(ctx, func() {
 			o.mu.Lock()
 			defer o.mu.Unlock()

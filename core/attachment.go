@@ -53,8 +53,11 @@ func (s *Session) offered(dropped int, ok bool) {
 	if dropped > 0 {
 		s.v.stats.dropped(ErrSlowConsumer.ID(), dropped)
 	}
-	if !ok {
-		s.end(ErrSlowConsumer)
+	if dropped == 0 && ok {
+		return
+	}
+	if err := s.overflows(dropped); !ok {
+		s.end(err)
 	}
 }
 
@@ -98,7 +101,11 @@ func (a *attachment) take(ds []queue.Delivery) {
 		}
 		a.scratch = append(a.scratch, d)
 	}
+	full := len(s.held) >= s.b.options().Limits.Unacked
 	s.mu.Unlock()
+	if full && s.full.unacked.first() {
+		s.slowed("unacked", ErrLimit)
+	}
 	s.out.PushSure(s.b.policy.Load(), a.scratch...)
 	clear(a.scratch)
 	s.writer.kick()

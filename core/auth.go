@@ -24,6 +24,9 @@ type Principal struct {
 	Claims *Claims
 	// Expires is when the credentials end, and the session with them; zero: never.
 	Expires time.Time
+	// Proof is what the Authenticator wants to know again of the credentials when it looks through the clients that it has
+	// let in (see [Revoker]), as the fingerprint of a key; never a secret. Nobody else looks at it.
+	Proof string
 
 	by     Authenticator // who has let the client in; nil: nobody was asked
 	source string        // of the credentials

@@ -37,6 +37,7 @@ type boundQueue struct {
 	defining atomic.Bool // it is told
 	promoted atomic.Bool // its log was in memory, and is durable now
 	warned   atomic.Bool // of a declaration that differs
+	full     once        // its limits were reached
 
 	mu      sync.Mutex
 	members int  // attached subscriptions
@@ -70,7 +71,7 @@ type queueSpec struct {
 	owner    string // of a temporary one: the token of its session, which must be there
 	durable  bool
 	declared *QueueConfig // by whoever made it
-	user     string       // whoever made it; empty: without a name
+	by       owner        // whoever made it; the zero value: nobody knows
 }
 
 // counted reports whether the queue counts among the durable ones of its user.

@@ -78,6 +78,11 @@ type Broker struct {
 	tries    *tries.Guard
 	delayed  *delayed
 
+	// In all virtual hosts.
+	retaining underway     // what becomes retained just now
+	lasting   atomic.Int64 // sessions that outlive, or have outlived, their connection
+	queues    atomic.Int64 // there are
+
 	revocations atomic.Uint64 // how often authenticators have changed their mind
 
 	ctx  context.Context // ends with Close

@@ -91,6 +91,8 @@ type ConnInfo struct {
 	Refused error
 	// Stream says that message boundaries mean nothing, as on plain TCP.
 	Stream bool
+
+	observed uint32 //nolint:modernize // atomically 1: what became of a login was told. A ConnInfo can be copied, an atomic.Uint32 cannot
 }
 
 // Loopback reports whether the connection was accepted on a loopback address and comes from one. A client of a proxy on this
@@ -121,11 +123,16 @@ type Handler interface {
 	ServeConn(ctx context.Context, c Conn) error
 }
 
-// Doorkeeper is an optional interface of a [Handler] which may refuse connections before they stand. A transport that can
-// say no in words of its own, as HTTP does, asks for each; else the protocol says it.
+// Doorkeeper is an optional interface of a [Handler] which may refuse connections before they stand, and wants to know of
+// those that end before anybody has logged in. Its methods are called concurrently and do not block.
 type Doorkeeper interface {
-	// Admit returns nil, or an error that wraps ErrBusy: the client may come back later.
+	// Admit returns nil, or an error that wraps ErrBusy: the client may come back later. A transport that can say no in words
+	// of its own, as HTTP does, asks for each connection; else the protocol says it.
 	Admit() error
+	// Refused is told by the transport, once for each, of connections that it refuses, and of those that end without
+	// LoggedIn for an err that has a [Reason]. What is not known of a connection is missing in info; it may be that there is
+	// no more than Listener, Transport and Remote.
+	Refused(info *ConnInfo, err error)
 }
 
 // Transport accepts connections.

@@ -157,6 +157,7 @@ func (d *delayed) publish(r engine.Record) {
 		d.b.eng.Commit(&engine.Batch{Ops: ops}, retry)
 		return
 	}
+	v.retainIfRoom(m)
 	d.b.inject(v, m, ops, retry)
 }
 

@@ -275,6 +275,32 @@ func TestSharedDurable(t *testing.T) {
 	})
 }
 
+// One that is with its sessions goes with the last of them, which may be away until then.
+func TestSharedWithSession(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		p, a, b := w.client(""), w.client("a"), w.client("b")
+		with := func(sub *core.Subscription) { sub.WithSession = true }
+		w.sub(a, "topic/a", durable, group("g"), with)
+		w.sub(b, "topic/a", durable, group("g"), with)
+		b.Gone()
+		a.SetExpiry(0)
+		a.Gone()
+		w.pub(p, "topic/a", "1")
+		w.queue("g:topic/a", 1, 0)
+		b = w.client("b")
+		b.SetExpiry(time.Hour)
+		b.Gone()
+		w.sleep(30 * time.Minute)
+		if !w.hasQueue("g:topic/a") {
+			t.Error("the group ended before its last session")
+		}
+		w.sleep(31 * time.Minute)
+		if w.hasQueue("g:topic/a") {
+			t.Error("the group is still there")
+		}
+	})
+}
+
 // Temporary queues: anybody may send, the session that made them may receive, and they go with it.
 func TestTemp(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

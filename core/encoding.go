@@ -123,7 +123,9 @@ func (m *Message) readHead(head []byte) error {
 		m.Repeat = &Repeat{Period: time.Duration(r.Int()), Count: int(r.Int()), Cron: r.String()}
 	}
 	if has&hasHeader != 0 {
-		m.Header = make([]Field, r.Count(2))
+		if n := r.Count(2); n > 0 {
+			m.Header = make([]Field, n)
+		}
 		for i := range m.Header {
 			m.Header[i] = Field{r.String(), r.String()}
 		}

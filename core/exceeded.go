@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wyemq/wye/core/internal/rate"
@@ -11,19 +12,25 @@ import (
 
 // LimitStats counts how often one limit was reached.
 type LimitStats struct {
-	// Refused is how often something was refused for it, Slowed how often somebody had to wait.
+	// Refused is how often something was refused for it, Slowed how often somebody had to wait. Limits of what waits for a
+	// client, which it reaches again and again as long as it is slow, count once for a session or queue.
 	Refused, Slowed uint64
 }
 
-// limitError says which limit was reached. It wraps a Reason.
+// limitError says which limit was reached, by its key in a section of the configuration. It wraps a Reason.
 type limitError struct {
-	limit  string
-	text   string
-	reason *Reason
+	section, limit string
+	text           string
+	reason         *Reason
 }
 
+const (
+	ofAll   = "limits"
+	ofVHost = "vhosts"
+)
+
 func (e *limitError) Error() string {
-	return e.text + " (limits." + e.limit + "): " + e.reason.Error()
+	return e.text + " (" + e.section + "." + e.limit + "): " + e.reason.Error()
 }
 
 // Unwrap returns the reason.
@@ -84,8 +91,12 @@ func (b *Broker) note(limit string, slowed, first bool, who whom, err error) {
 
 // exceeded counts that the session has reached a limit, and returns why something is refused.
 func (s *Session) exceeded(limit string, reason *Reason, format string, args ...any) error {
-	err := &limitError{limit, fmt.Sprintf(format, args...), reason}
-	s.b.note(limit, false, s.firstTime(limit), s.whom(), err)
+	return s.exceeds(&limitError{ofAll, limit, fmt.Sprintf(format, args...), reason})
+}
+
+// exceeds counts that the session has reached a limit, and returns err.
+func (s *Session) exceeds(err *limitError) error {
+	s.b.note(err.limit, false, s.firstTime(err.limit), s.whom(), err)
 	return err
 }
 
@@ -98,6 +109,46 @@ func (s *Session) Exceeded(limit, format string, args ...any) error {
 // slowed counts that the session had to wait.
 func (s *Session) slowed(limit string, reason *Reason) {
 	s.b.note(limit, true, s.firstTime("slowed by "+limit), s.whom(), reason)
+}
+
+// once is the first of several times that may follow each other fast.
+type once struct{ been atomic.Bool }
+
+func (o *once) first() bool { return !o.been.Load() && !o.been.Swap(true) }
+
+// overflows says, for the first time, that the client does not read as fast as messages come; n were just dropped. It returns why
+// the client has to go, if it has to.
+func (s *Session) overflows(n int) error {
+	if !s.full.outbox.first() {
+		return ErrSlowConsumer
+	}
+	l := &s.b.options().Limits
+	if s.out.Len()+n >= l.OutboxMessages {
+		return s.exceeded("outbox_messages", ErrSlowConsumer, "%d messages wait for the client, the most there may be", l.OutboxMessages)
+	}
+	return s.exceeded("outbox_bytes", ErrSlowConsumer, "messages wait for the client that have %d bytes, the most there may be", l.OutboxBytes)
+}
+
+// publishesWait says, for the first time, that a publish has to wait for those before it.
+func (s *Session) publishesWait() {
+	if s.full.publishes.first() {
+		s.slowed("unacked_publishes", ErrLimit)
+	}
+}
+
+// overflows says, for the first time, that messages leave a queue whose room the limits say, because there is none; n were just
+// dropped, or one was refused.
+func (bq *boundQueue) overflows(n int) {
+	cfg, l := bq.cfg.Load(), &bq.v.b.options().Limits
+	if cfg.MaxLength != l.SessionQueue || cfg.MaxBytes != l.SessionQueueBytes || bq.kind == kindQueue || !bq.full.first() {
+		return
+	}
+	limit, s := "session_queue", bq.q.Stats()
+	if s.Ready+s.Unacked+n < cfg.MaxLength {
+		limit = "session_queue_bytes"
+	}
+	err := &limitError{ofAll, limit, fmt.Sprintf("%s: %d messages with %d bytes are the most that may wait", bq.name, cfg.MaxLength, cfg.MaxBytes), ErrQueueFull}
+	bq.v.b.note(limit, false, true, whom{client: bq.spec.client, user: bq.spec.by.user, remote: bq.spec.by.from}, err)
 }
 
 func (s *Session) firstTime(what string) bool {
@@ -127,7 +178,7 @@ func (b *Broker) turnedAway(l *Login, limit string, reason *Reason, text string)
 	if l.Conn != nil && l.Conn.Info() != nil {
 		w.conn = l.Conn.Info().ID
 	}
-	err := &limitError{limit, text, reason}
+	err := &limitError{ofAll, limit, text, reason}
 	b.note(limit, false, true, w, err)
 	return err
 }

@@ -44,6 +44,7 @@ type Limits struct {
 	SessionExpiry    time.Duration `koanf:"session_expiry"`                                                  // most it may outlive its connection
 	PublishRate      int           `koanf:"publish_rate"`                                                    // messages a second; 0: no limit
 	PublishBytes     int64         `koanf:"publish_bytes"`                                                   // bytes a second; 0: no limit
+	RefusalRate      int           `koanf:"refusal_rate"`                                                    // limits reached a second, before it is slowed; 0: it never is
 
 	// Of one message.
 	Headers     int   `koanf:"headers"`
@@ -54,6 +55,9 @@ type Limits struct {
 	UserDurableQueues int   `koanf:"user_durable_queues"` // durable subscriptions, and queues and groups made
 	UserPublishRate   int   `koanf:"user_publish_rate"`
 	UserPublishBytes  int64 `koanf:"user_publish_bytes"`
+
+	// VHostConnections is for each virtual host that does not say (VHost.MaxSessions). 0: no limit.
+	VHostConnections int `koanf:"vhost_connections"`
 
 	// PublishWait is the longest a publish is held back, because of a rate or for want of memory, before it is refused.
 	PublishWait time.Duration `koanf:"publish_wait"`
@@ -68,6 +72,7 @@ type Limits struct {
 	// In all.
 	SelectorsInAll    int   `koanf:"selectors_in_all"` // operations of selectors
 	RetainedMessages  int   `koanf:"retained_messages"`
+	RetainedBytes     int64 `koanf:"retained_bytes"`      // of them
 	KeptSessions      int   `koanf:"kept_sessions"`       // while their client is away
 	Queues            int   `koanf:"queues"`              // of all kinds, those before subscriptions too
 	SessionQueue      int   `koanf:"session_queue"`       // messages waiting in one private queue of a session
@@ -80,10 +85,10 @@ func DefaultLimits() Limits {
 	return Limits{
 		Subscriptions: 10_000, PrivateQueues: 1000, Selectors: 20_000, SelectorsInAll: 200_000, OutboxMessages: 16_384, OutboxBytes: 64 << 20, OutboxOverflow: "drop_oldest",
 		Credit: 100, Unacked: 100_000, Transactions: 16, TransactionOps: 10_000, TransactionBytes: 64 << 20,
-		UnackedPublishes: 4096, SessionExpiry: 7 * 24 * time.Hour,
+		UnackedPublishes: 4096, SessionExpiry: 7 * 24 * time.Hour, RefusalRate: 20,
 		Headers: 1000, HeaderBytes: 256 << 10, PublishWait: 5 * time.Second,
 		LoginTries: 2, LoginDelay: time.Second, LoginDelayMost: time.Minute, LoginForget: 10 * time.Minute,
-		RetainedMessages: 1_000_000, KeptSessions: 100_000, Queues: 100_000,
+		RetainedMessages: 1_000_000, RetainedBytes: 1 << 30, KeptSessions: 100_000, Queues: 100_000,
 		SessionQueue: 100_000, SessionQueueBytes: 256 << 20,
 	}
 }
@@ -94,6 +99,19 @@ const loginHold = 2 * time.Second
 // guessing says how slow it is made.
 func (l *Limits) guessing() tries.Config {
 	return tries.Config{Free: l.LoginTries, First: l.LoginDelay, Most: l.LoginDelayMost, Hold: loginHold, Forget: l.LoginForget}
+}
+
+// rates are those of publishers.
+func (l *Limits) rates() [4]int64 {
+	return [...]int64{int64(l.PublishRate), l.PublishBytes, int64(l.UserPublishRate), l.UserPublishBytes}
+}
+
+// window is how many deliveries a session may have unsettled that wants so many, or does not say.
+func (l *Limits) window(credit int) int {
+	if credit > 0 {
+		return min(credit, l.Unacked)
+	}
+	return l.Unacked
 }
 
 // Validate names every limit that makes no sense.
@@ -113,6 +131,7 @@ func (l Limits) Validate() error {
 		{"unacked_publishes", int64(l.UnackedPublishes)},
 		{"session_expiry", int64(l.SessionExpiry)},
 		{"retained_messages", int64(l.RetainedMessages)},
+		{"retained_bytes", l.RetainedBytes},
 		{"queues", int64(l.Queues)},
 		{"session_queue", int64(l.SessionQueue)},
 		{"session_queue_bytes", l.SessionQueueBytes},
@@ -137,8 +156,10 @@ func (l Limits) Validate() error {
 	}{
 		{"publish_rate", int64(l.PublishRate)},
 		{"publish_bytes", l.PublishBytes},
+		{"refusal_rate", int64(l.RefusalRate)},
 		{"user_connections", int64(l.UserConnections)},
 		{"user_durable_queues", int64(l.UserDurableQueues)},
+		{"vhost_connections", int64(l.VHostConnections)},
 		{"user_publish_rate", int64(l.UserPublishRate)},
 		{"user_publish_bytes", l.UserPublishBytes},
 		{"login_tries", int64(l.LoginTries)},

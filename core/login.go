@@ -50,11 +50,9 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *
 	s.writer = writer{s: s, stopped: make(chan struct{})}
 	s.writer.start = s.writer.run
 	s.number = b.sessions.Add(1)
-	s.acks.init(s.writer.kick, s.panicked)
-	s.window = queue.NewWindow(b.options().Limits.Unacked)
-	if l.Credit > 0 {
-		s.window = queue.NewWindow(min(l.Credit, b.options().Limits.Unacked))
-	}
+	s.acks.init(s.writer.kick, s.publishesWait, s.panicked)
+	s.credit = l.Credit
+	s.window = queue.NewWindow(b.options().Limits.window(l.Credit))
 	if err := s.Authorize(ctx, OpConnect, ClientName(p.ClientID)); err != nil {
 		return nil, err
 	}
@@ -69,6 +67,10 @@ func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *
 	}
 	if err := b.register(ctx, s); err != nil {
 		return nil, err
+	}
+	for o := (*Options)(nil); o != b.options(); { // who has changed them may not have seen this session
+		o = b.options()
+		s.window.Resize(o.Limits.window(s.credit))
 	}
 	err = s.connect() // now: whose session it takes over has gone
 	if err == nil {
@@ -185,7 +187,7 @@ func (b *Broker) Try(ctx context.Context, from netip.Addr, user string) (tried f
 		if !errors.As(err, &many) {
 			return nil, 0, err
 		}
-		refused := &limitError{"login_tries", many.Error(), ErrTries}
+		refused := &limitError{ofAll, "login_tries", many.Error(), ErrTries}
 		b.note("login_tries", false, true, whom{user: user, remote: from}, refused)
 		return nil, many.After, refused
 	} else if held {
@@ -236,11 +238,11 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 			return ErrShutdown
 		}
 		old := b.online[key]
-		if most := s.v.settings.MaxSessions; old == nil && most > 0 && s.v.online >= most {
-			b.mu.Unlock()
-			return fmt.Errorf("%d clients are the most that virtual host %q may have (vhosts.max_sessions): %w", most, s.v.name, ErrLimit)
-		}
 		if old == nil {
+			if err := s.v.full(); err != nil {
+				b.mu.Unlock()
+				return s.exceeds(err)
+			}
 			b.online[key] = s
 			s.v.online++
 			b.mu.Unlock()
@@ -265,6 +267,20 @@ func (b *Broker) register(ctx context.Context, s *Session) error {
 			b.offline(old)
 		}
 	}
+}
+
+// full says why nobody else may come, or nil. The caller holds Broker.mu.
+func (v *vhost) full() *limitError {
+	if most := v.settings.MaxSessions; most > 0 {
+		if v.online >= most {
+			return &limitError{ofVHost, "max_sessions", fmt.Sprintf("%d clients are the most that virtual host %q may have", most, v.name), ErrLimit}
+		}
+		return nil
+	}
+	if most := v.b.options().Limits.VHostConnections; most > 0 && v.online >= most {
+		return &limitError{ofAll, "vhost_connections", fmt.Sprintf("%d connections are the most that a virtual host may have", most), ErrLimit}
+	}
+	return nil
 }
 
 // wait waits until the session has gone, for takeoverWait at most.
@@ -297,13 +313,13 @@ func (s *Session) claimState(l *Login) error {
 	expiry := min(l.Expiry, s.b.options().Limits.SessionExpiry)
 	s.v.mu.Lock()
 	old := s.v.kept[s.principal.ClientID]
-	if old != nil && old.user != "" && old.user != s.principal.Name {
+	if old != nil && old.by.user != "" && old.by.user != s.principal.Name {
 		s.v.mu.Unlock()
 		return fmt.Errorf("the session of client id %q is another user's: %w", s.principal.ClientID, ErrDenied)
 	}
 	delete(s.v.kept, s.principal.ClientID)
 	s.v.mu.Unlock()
-	if old != nil && !l.CleanStart && old.user == s.principal.Name {
+	if old != nil && !l.CleanStart && old.by.user == s.principal.Name {
 		if subs, ok := old.begin(s, l, expiry); ok {
 			s.resumed, s.wasKept = subs, true
 			s.hold(old)
@@ -313,10 +329,10 @@ func (s *Session) claimState(l *Login) error {
 	if old != nil {
 		old.end()
 	}
-	if most := s.b.options().Limits.KeptSessions; expiry > 0 && s.v.lasting.Load() >= int64(most) {
+	if most := s.b.options().Limits.KeptSessions; expiry > 0 && s.b.lasting.Load() >= int64(most) {
 		return s.exceeded("kept_sessions", ErrLimit, "%d sessions are kept, the most there may be", most)
 	}
-	st := newState(s.v, s.principal.ClientID, s.principal.Name)
+	st := newState(s.v, s.principal.ClientID, s.principal.owner())
 	_, _ = st.begin(s, l, expiry)
 	s.hold(st)
 	return nil

@@ -77,7 +77,7 @@ type memoryWatch struct {
 	// Of the goroutine that watches.
 	looked, shed time.Time
 	holders      []holder
-	told         int64 // the limit that the runtime has
+	most, told   int64 // the limit that the runtime had before Run, and the one it has
 }
 
 // Run implements [Runner]: it watches how much memory the process uses, and holds it within limits.memory. Somebody who
@@ -90,36 +90,47 @@ type memoryWatch struct {
 //
 // The Go runtime is told of the budget as well, for as long as Run runs, unless it was told of less (GOMEMLIMIT).
 func (b *Broker) Run(ctx context.Context, ready func()) error {
+	m := &b.memory
+	m.most = debug.SetMemoryLimit(-1)
+	defer func() {
+		debug.SetMemoryLimit(m.most)
+		m.most, m.told = 0, 0
+		m.tight.Store(0)
+	}()
 	there, source := room.Total(os.DirFS("/"))
-	budget := cmp.Or(b.options().Limits.Memory, there/2)
-	if b.options().Limits.Memory > 0 {
-		source = "limits.memory"
-	}
-	if budget == 0 {
-		b.log.Warn("the memory is not watched: it is not known how much there is, set limits.memory")
-		ready()
-		<-ctx.Done()
-		return nil
-	}
-	b.log.Info("memory budget", "bytes", budget, "of", source)
-	if old := debug.SetMemoryLimit(-1); old > budget {
-		b.memory.told = budget - budget/slack
-		debug.SetMemoryLimit(b.memory.told)
-		defer debug.SetMemoryLimit(old)
-	}
-	b.watchMemory(budget)
+	budget := b.budget(-1, there/2, source)
 	ready()
 	tick := time.NewTicker(memoryTick)
 	defer tick.Stop()
-	defer b.memory.tight.Store(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			b.watchMemory(cmp.Or(b.options().Limits.Memory, there/2, budget)) // it may have changed
+			budget = b.budget(budget, there/2, source) // it may have changed
 		}
 	}
+}
+
+// budget watches once, and returns the budget, which was another one before.
+func (b *Broker) budget(before, half int64, source string) int64 {
+	budget := b.options().Limits.Memory
+	if budget == 0 {
+		budget = half
+	} else {
+		source = "limits.memory"
+	}
+	switch {
+	case budget > 0:
+		if budget != before {
+			b.log.Info("memory budget", "bytes", budget, "of", source)
+		}
+		b.watchMemory(budget)
+	case before != 0:
+		b.log.Warn("the memory is not watched: it is not known how much there is, set limits.memory")
+		b.memory.tight.Store(0)
+	}
+	return budget
 }
 
 // watchMemory looks once.
@@ -180,10 +191,11 @@ func sample() (s MemoryStats) {
 // tellRuntime makes the limit of the Go runtime what others leave of the budget, when that has changed by much: it stops the
 // world for a moment.
 func (b *Broker) tellRuntime(s *MemoryStats) {
-	limit := max(s.Budget-s.Foreign-s.Budget/slack, s.Budget/4)
-	if d := limit - b.memory.told; b.memory.told > 0 && max(d, -d) > s.Budget/foreignStep {
+	m := &b.memory
+	limit := min(max(s.Budget-s.Foreign-s.Budget/slack, s.Budget/4), m.most)
+	if d := limit - m.told; m.most > 0 && max(d, -d) > s.Budget/foreignStep {
 		debug.SetMemoryLimit(limit)
-		b.memory.told = limit
+		m.told = limit
 	}
 }
 

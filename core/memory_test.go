@@ -151,3 +151,29 @@ func TestRunWatches(t *testing.T) {
 		t.Errorf("the limit of the runtime is %d, was %d", now, before)
 	}
 }
+
+// The limit that the runtime was given from outside is never raised, whatever a reload makes of the budget.
+func TestReloadOfMemory(t *testing.T) {
+	const outside = 1 << 30
+	before := debug.SetMemoryLimit(outside)
+	defer debug.SetMemoryLimit(before)
+	inMemory(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(w.ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- w.b.Run(ctx, func() {}) }()
+		for _, step := range []struct{ budget, least, most int64 }{
+			{2 << 30, outside, outside}, {512 << 20, 128 << 20, 512 << 20}, {4 << 30, outside, outside},
+		} {
+			w.relimit(func(l *core.Limits) { l.Memory = step.budget })
+			w.sleep(time.Second)
+			if now := debug.SetMemoryLimit(-1); now < step.least || now > step.most {
+				t.Errorf("a budget of %d: the limit of the runtime is %d", step.budget, now)
+			}
+		}
+		cancel()
+		w.ok(<-ended)
+		if now := debug.SetMemoryLimit(-1); now != outside {
+			t.Errorf("the limit of the runtime is %d at the end", now)
+		}
+	}, coretest.Limits(func(l *core.Limits) { l.Memory = 2 << 30 }))
+}

@@ -21,7 +21,7 @@ type Mux struct {
 	protocols []Protocol
 	tokens    []token
 	paths     map[string]Protocol
-	admit     func() error
+	door      Doorkeeper // may be nil
 }
 
 // token is a subprotocol and who serves it; rank is its place in the protocol's own list, best first.
@@ -79,20 +79,27 @@ func (m *Mux) Only(names ...string) (*Mux, error) {
 	}
 	only, err := NewMux(m.log, ps...)
 	if err == nil {
-		only.admit = m.admit
+		only.door = m.door
 	}
 	return only, err
 }
 
-// Admits makes admit what Admit asks: [Broker.Admit], in production. It is called before the Mux is used.
-func (m *Mux) Admits(admit func() error) { m.admit = admit }
+// KeptBy makes d what Admit and Refused ask and tell: the [Broker], in production. It is called before the Mux is used.
+func (m *Mux) KeptBy(d Doorkeeper) { m.door = d }
 
 // Admit implements [Doorkeeper].
 func (m *Mux) Admit() error {
-	if m.admit == nil {
+	if m.door == nil {
 		return nil
 	}
-	return m.admit()
+	return m.door.Admit()
+}
+
+// Refused implements [Doorkeeper].
+func (m *Mux) Refused(info *ConnInfo, err error) {
+	if m.door != nil {
+		m.door.Refused(info, err)
+	}
 }
 
 // Names lists the protocols in order.

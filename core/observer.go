@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,12 +18,13 @@ type EventKind string
 
 // The kinds.
 const (
-	EventLogin        EventKind = "login"         // a session has begun
-	EventLoginRefused EventKind = "login_refused" // Err says why; also for credentials that were to replace others
-	EventRefreshed    EventKind = "refreshed"     // a client has given new credentials, see Session.Refresh
-	EventRefused      EventKind = "refused"       // Op on Destination was not authorized
-	EventRevoked      EventKind = "revoked"       // a subscription to Destination has ended, because it is not authorized any more
-	EventLogout       EventKind = "logout"        // a session has ended; Err says why if the broker has ended it
+	EventLogin        EventKind = "login"              // a session has begun
+	EventConnRefused  EventKind = "connection_refused" // a connection has ended before anybody could log in; Err says why
+	EventLoginRefused EventKind = "login_refused"      // Err says why; also for credentials that were to replace others
+	EventRefreshed    EventKind = "refreshed"          // a client has given new credentials, see Session.Refresh
+	EventRefused      EventKind = "refused"            // Op on Destination was not authorized
+	EventRevoked      EventKind = "revoked"            // a subscription to Destination has ended, because it is not authorized any more
+	EventLogout       EventKind = "logout"             // a session has ended; Err says why if the broker has ended it
 )
 
 // Event is something that has happened to a client. It holds no secrets.
@@ -105,6 +107,9 @@ func (s *Session) observedRefusal(kind EventKind, dest string, err error) {
 
 // observedLogin tells what became of a login.
 func (b *Broker) observedLogin(l *Login, s *Session, err error) {
+	if info := infoOf(l.Conn); info != nil {
+		atomic.StoreUint32(&info.observed, 1)
+	}
 	switch {
 	case len(b.o.Observers) == 0:
 	case err == nil:
@@ -118,6 +123,15 @@ func (b *Broker) observedLogin(l *Login, s *Session, err error) {
 			e.Authenticator, e.Err = r.authenticator, r.err
 		}
 		b.observe(e)
+	}
+}
+
+var _ Doorkeeper = (*Broker)(nil)
+
+// Refused implements [Doorkeeper]: the observers are told, unless they know what has become of the login.
+func (b *Broker) Refused(info *ConnInfo, err error) {
+	if len(b.o.Observers) > 0 && atomic.LoadUint32(&info.observed) == 0 {
+		b.observe(&Event{Kind: EventConnRefused, Conn: info, Err: err})
 	}
 }
 

@@ -2,35 +2,74 @@ package core
 
 import (
 	"context"
+	"errors"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/wyemq/wye/core/internal/pack"
 	"github.com/wyemq/wye/core/internal/rate"
+	"github.com/wyemq/wye/core/internal/tries"
 )
 
-// publishBurst is for how long a publisher may save up what its rate permits.
-const publishBurst = time.Second
+// publishBurst is for how long a publisher may save up what its rate permits, refusalBurst for how long a client saves up
+// what it may be refused.
+const (
+	publishBurst = time.Second
+	refusalBurst = 10 * time.Second
+)
 
 // accountKey names who is counted: a user of a virtual host, or the address of clients without a name.
 type accountKey struct {
-	vhost, user string
-	from        netip.Addr // of those without a name
+	vhost string
+	owner
 }
 
-func accountOf(p *Principal) accountKey {
-	k := accountKey{vhost: p.VHost, user: p.Name}
-	if p.Name == "" {
-		k.from = p.Remote
+// owner is somebody in a virtual host.
+type owner struct {
+	user string
+	from netip.Addr // of those without a name; of IPv6, the network
+}
+
+func (p *Principal) owner() owner {
+	if p.Name != "" {
+		return owner{user: p.Name}
 	}
-	return k
+	return owner{from: tries.Network(p.Remote).Addr()}
+}
+
+func accountOf(p *Principal) accountKey { return accountKey{p.VHost, p.owner()} }
+
+// appendTo is how an owner is stored, behind all else: earlier versions have stored a user, or nothing.
+func (o *owner) appendTo(b []byte) []byte {
+	b = pack.String(b, o.user)
+	if o.from.IsValid() {
+		b = pack.String(b, o.from.String())
+	}
+	return b
+}
+
+func readOwner(r *pack.Reader) (o owner) {
+	if r.Len() > 0 {
+		o.user = r.String()
+	}
+	if r.Len() > 0 {
+		o.from, _ = netip.ParseAddr(r.String()) // what is none is nobody's
+	}
+	return o
 }
 
 // account is what a user has.
 type account struct {
 	messages, bytes *rate.Bucket // published
 
-	connections, queues int // guarded by accounts.mu
+	connections, queues int
+}
+
+// limit makes rates hold. What is owed is forgotten.
+func (a *account) limit(l *Limits) {
+	a.messages, a.bytes = rate.New(float64(l.UserPublishRate), publishBurst), rate.New(float64(l.UserPublishBytes), publishBurst)
 }
 
 // accounts are those of all users that have something. No other lock is taken while theirs is held.
@@ -39,18 +78,18 @@ type accounts struct {
 	all map[accountKey]*account
 }
 
-// use changes the account of a user by what fn does with it, and forgets it when nothing is left. fn returns false when
-// nothing is to be changed.
-func (as *accounts) use(l *Limits, k accountKey, fn func(*account) bool) (*account, bool) {
+// account changes the account of a user by what fn does with it under the limits that hold, and forgets it when nothing is left.
+// fn returns false when nothing is to be changed.
+func (b *Broker) account(k accountKey, fn func(l *Limits, a *account) bool) bool {
+	as := &b.accounts
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	a := as.all[k]
+	l, a := &b.options().Limits, as.all[k]
 	if a == nil {
-		a = &account{
-			messages: rate.New(float64(l.UserPublishRate), publishBurst), bytes: rate.New(float64(l.UserPublishBytes), publishBurst),
-		}
+		a = new(account)
+		a.limit(l)
 	}
-	ok := fn(a)
+	ok := fn(l, a)
 	now := time.Now()
 	switch {
 	case a.connections == 0 && a.queues == 0 && a.messages.Idle(now) && a.bytes.Idle(now):
@@ -58,60 +97,80 @@ func (as *accounts) use(l *Limits, k accountKey, fn func(*account) bool) (*accou
 	default:
 		as.all[k] = a
 	}
-	return a, ok
+	return ok
 }
 
 // connect counts the session among those of its user.
 func (s *Session) connect() error {
-	l := &s.b.options().Limits
-	a, ok := s.b.accounts.use(l, accountOf(&s.principal), func(a *account) bool {
-		if l.UserConnections > 0 && a.connections >= l.UserConnections {
+	most := 0
+	ok := s.b.account(accountOf(&s.principal), func(l *Limits, a *account) bool {
+		if most = l.UserConnections; most > 0 && a.connections >= most {
 			return false
 		}
 		a.connections++
+		s.setPace(l, a)
 		return true
 	})
 	if !ok {
-		return s.exceeded("user_connections", ErrLimit, "%d connections are the most one user may have", l.UserConnections)
-	}
-	p := &pace{account: a, messages: rate.New(float64(l.PublishRate), publishBurst), bytes: rate.New(float64(l.PublishBytes), publishBurst)}
-	if p.messages.Limited() || p.bytes.Limited() || a.messages.Limited() || a.bytes.Limited() {
-		s.pace = p
+		return s.exceeded("user_connections", ErrLimit, "%d connections are the most one user may have", most)
 	}
 	return nil
 }
 
 // disconnect counts it out.
 func (s *Session) disconnect() {
-	s.b.accounts.use(&s.b.options().Limits, accountOf(&s.principal), func(a *account) bool {
+	s.b.account(accountOf(&s.principal), func(_ *Limits, a *account) bool {
 		a.connections--
 		return true
 	})
 }
 
+// setPace makes rates hold for the session, whose account is a. The caller holds accounts.mu.
+func (s *Session) setPace(l *Limits, a *account) {
+	p := &pace{
+		rate.New(float64(l.PublishRate), publishBurst), rate.New(float64(l.PublishBytes), publishBurst), a.messages, a.bytes,
+	}
+	if !p.messages.Limited() && !p.bytes.Limited() && !a.messages.Limited() && !a.bytes.Limited() {
+		p = nil
+	}
+	s.pace.Store(p)
+}
+
+// repace makes the rates of the options hold, which are there already, for all accounts and sessions. Of a session that is not
+// among them the login is not so far yet.
+func (b *Broker) repace(sessions []*Session) {
+	as := &b.accounts
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	l := &b.options().Limits
+	for _, a := range as.all {
+		a.limit(l)
+	}
+	for _, s := range sessions {
+		if a := as.all[accountOf(&s.principal)]; a != nil {
+			s.setPace(l, a)
+		}
+	}
+}
+
 // claimQueue counts a durable queue of a user, and reports whether one more was permitted.
 func (b *Broker) claimQueue(k accountKey) (permitted bool) {
-	most := b.options().Limits.UserDurableQueues
-	_, permitted = b.accounts.use(&b.options().Limits, k, func(a *account) bool {
+	return b.account(k, func(l *Limits, a *account) bool {
 		a.queues++
-		return most == 0 || a.queues <= most
+		return l.UserDurableQueues == 0 || a.queues <= l.UserDurableQueues
 	})
-	return permitted
 }
 
 // freeQueue counts it out.
 func (b *Broker) freeQueue(k accountKey) {
-	b.accounts.use(&b.options().Limits, k, func(a *account) bool {
+	b.account(k, func(_ *Limits, a *account) bool {
 		a.queues--
 		return true
 	})
 }
 
 // pace is how fast a session may publish.
-type pace struct {
-	messages, bytes *rate.Bucket
-	account         *account
-}
+type pace struct{ messages, bytes, userMessages, userBytes *rate.Bucket }
 
 // take takes what is to be published from all rates, and returns the longest wait and the limit that it is for. When one
 // of them would take too long, nothing is taken.
@@ -124,8 +183,8 @@ func (p *pace) take(messages, size int, most time.Duration) (wait time.Duration,
 	}{
 		{p.messages, messages, "publish_rate"},
 		{p.bytes, size, "publish_bytes"},
-		{p.account.messages, messages, "user_publish_rate"},
-		{p.account.bytes, size, "user_publish_bytes"},
+		{p.userMessages, messages, "user_publish_rate"},
+		{p.userBytes, size, "user_publish_bytes"},
 	}
 	for i, r := range all {
 		w, ok := r.Take(r.n, now, most)
@@ -144,9 +203,12 @@ func (p *pace) take(messages, size int, most time.Duration) (wait time.Duration,
 
 // brake holds a publish back that is too fast, or for which there is no memory; what would have to wait too long is refused.
 func (s *Session) brake(ctx context.Context, messages, size int) error {
+	if err := s.atone(ctx); err != nil {
+		return err
+	}
 	most := s.b.options().Limits.PublishWait
-	if s.pace != nil {
-		wait, limit, ok := s.pace.take(messages, size, most)
+	if p := s.pace.Load(); p != nil {
+		wait, limit, ok := p.take(messages, size, most)
 		if !ok {
 			return s.exceeded(limit, ErrRate, "%v would have to be waited", wait.Round(time.Millisecond))
 		}
@@ -158,6 +220,43 @@ func (s *Session) brake(ctx context.Context, messages, size int) error {
 		}
 	}
 	return s.spare(ctx, size, most)
+}
+
+// atone holds back who is refused again and again for a limit: to be refused costs the broker as much as to be served.
+func (s *Session) atone(ctx context.Context) error {
+	owed := s.refusals.Load()
+	if owed == nil {
+		return nil
+	}
+	wait, _ := owed.Take(0, time.Now(), math.MaxInt64)
+	if wait == 0 {
+		return nil
+	}
+	s.slowed("refusal_rate", ErrRate)
+	return s.pause(ctx, wait)
+}
+
+// refused counts an error that is for a limit, and returns it.
+func (s *Session) refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, limited := errors.AsType[*limitError](err); !limited {
+		return err
+	}
+	owed := s.refusals.Load()
+	if owed == nil {
+		most := s.b.options().Limits.RefusalRate
+		if most == 0 {
+			return err
+		}
+		owed = rate.New(float64(most), refusalBurst)
+		if !s.refusals.CompareAndSwap(nil, owed) {
+			owed = s.refusals.Load()
+		}
+	}
+	owed.Take(1, time.Now(), math.MaxInt64)
+	return err
 }
 
 // glance is how often somebody who waits looks whether the session has ended.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,57 @@ func TestHeldBackEnds(t *testing.T) {
 	}, coretest.Limits(func(l *core.Limits) { l.PublishRate = 1 }))
 }
 
+// Who is refused again and again for a limit is slowed, whatever the limit is, and others are not.
+func TestRefusalRate(t *testing.T) {
+	for limit, act := range map[string]func(*world, *coretest.Client, int) error{
+		"subscriptions": func(w *world, s *coretest.Client, i int) error {
+			return s.Subscribe(w.ctx, &core.Subscription{ID: fmt.Sprint(i), Filter: "topic/a"})
+		},
+		"headers": func(w *world, s *coretest.Client, _ int) error {
+			return s.Publish(w.ctx, &core.Message{Destination: "topic/a", Header: make([]core.Field, 2)}, nil)
+		},
+		"queues": func(w *world, s *coretest.Client, i int) error {
+			refused := make(chan error, 1)
+			err := s.Publish(w.ctx, &core.Message{Destination: fmt.Sprint("queue/", i)}, func(_ core.Published, err error) { refused <- err })
+			if err != nil {
+				return err
+			}
+			return <-refused
+		},
+	} {
+		t.Run(limit, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				s, other := w.client("s"), w.client("other")
+				refuse := func(s *coretest.Client, n int) time.Duration {
+					begun := time.Now()
+					for i := range n {
+						if err := act(w, s, i+1); i > 0 && !errors.Is(err, core.ErrLimit) {
+							t.Fatalf("%d: %v", i, err)
+						}
+					}
+					return time.Since(begun)
+				}
+				refuse(s, 101)
+				if took := refuse(s, 50); took < 4800*time.Millisecond || took > 5200*time.Millisecond {
+					t.Errorf("after 100 refusals 50 more took %v at 10 a second", took)
+				}
+				if took := refuse(other, 50); took > 0 {
+					t.Errorf("another client was held back for %v", took)
+				}
+				if n := w.b.Stats().Limits["refusal_rate"].Slowed; n < 45 {
+					t.Errorf("%d waits were counted", n)
+				}
+				time.Sleep(time.Minute)
+				begun := time.Now()
+				w.pub(s, "topic/b", "x")
+				if took := time.Since(begun); took > 0 {
+					t.Errorf("a minute later a publish took %v", took)
+				}
+			}, coretest.Limits(func(l *core.Limits) { l.RefusalRate, l.Subscriptions, l.Headers, l.Queues = 10, 1, 1, 1 }))
+		})
+	}
+}
+
 func TestUserConnections(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		login := func(user, client string) (*core.Session, error) {
@@ -144,6 +196,50 @@ func TestUserDurableQueues(t *testing.T) {
 		w.pub(other, "queue/1", "y") // is there
 		w.ok(c.Unsubscribe(w.ctx, "topic/a"))
 		w.sub(other, "topic/b", durable)
+	}, coretest.Limits(func(l *core.Limits) { l.UserDurableQueues = 2 }))
+}
+
+// Durable queues of clients without a name count for their address, of IPv6 for their network, over a restart too.
+func TestDurableQueuesByAddress(t *testing.T) {
+	inBoth(t, func(t *testing.T, w *reborn, again func(time.Duration)) {
+		var all []*core.Session
+		from := func(address, client string) *core.Session {
+			remote := &net.TCPAddr{IP: net.ParseIP(address), Port: 1}
+			c := &placedConn{coretest.NewConn(), core.ConnInfo{ID: "c", Remote: remote, Local: remote}}
+			s, err := w.b.Connect(w.ctx, core.Login{Protocol: "x", ClientID: client, Expiry: time.Hour, Conn: c}, nil)
+			w.ok(err)
+			all = append(all, s)
+			return s
+		}
+		leave := func() {
+			for _, s := range all {
+				w.ok(s.Close())
+			}
+		}
+		defer leave()
+		queue := func(s *core.Session, name string) error {
+			return s.Subscribe(w.ctx, &core.Subscription{ID: "q" + name, Filter: "queue/" + name, Ack: core.AckIndividual})
+		}
+		topic := func(s *core.Session, name string) error {
+			return s.Subscribe(w.ctx, &core.Subscription{ID: name, Filter: "topic/" + name, Ack: core.AckIndividual, Durable: true})
+		}
+		for address, near := range map[string]string{"192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::ffff"} {
+			s := from(address, "first "+address)
+			w.ok(queue(s, "of "+address))
+			w.ok(topic(s, "of "+address))
+			tooMuch(t, "a third", "limits.user_durable_queues", queue(s, "x"))
+			tooMuch(t, "one of another client", "limits.user_durable_queues", topic(from(near, "second "+address), "x"))
+		}
+		w.ok(queue(from("192.0.2.2", "elsewhere"), "y"))
+		leave()
+		again(time.Minute)
+		for _, address := range []string{"192.0.2.1", "2001:db8::2"} {
+			tooMuch(t, "after a restart", "limits.user_durable_queues", queue(from(address, ""), "z"))
+		}
+		s := from("192.0.2.1", "first 192.0.2.1")
+		w.ok(topic(s, "of 192.0.2.1")) // is there
+		w.ok(s.Unsubscribe(w.ctx, "of 192.0.2.1"))
+		w.ok(queue(s, "z"))
 	}, coretest.Limits(func(l *core.Limits) { l.UserDurableQueues = 2 }))
 }
 

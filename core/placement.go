@@ -21,8 +21,8 @@ type VHost struct {
 	// AllowedOrigins are the origins of pages that may log in here, as those of a WebSocket listener, which must let them in
 	// as well. Empty: whatever the listener lets in.
 	AllowedOrigins []string `koanf:"allowed_origins"`
-	// MaxSessions, MaxQueues and MaxRetained bound the clients that are logged in, the queues of all kinds, and the retained
-	// messages. 0: what Limits say.
+	// MaxSessions, MaxQueues and MaxRetained bound the clients that are logged in, in the place of Limits.VHostConnections, and
+	// the queues of all kinds and the retained messages, beside the Limits of all together. 0: no limit of its own.
 	MaxSessions int `koanf:"max_sessions"`
 	MaxQueues   int `koanf:"max_queues"`
 	MaxRetained int `koanf:"max_retained"`

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,13 +25,17 @@ func (s *Session) Publish(ctx context.Context, m *Message, done func(Published, 
 // PublishTo is Publish to a queue that is declared by the way: queue says how it should be if the message
 // creates it.
 func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
+	return s.refused(s.publishTo(ctx, m, queue, done))
+}
+
+func (s *Session) publishTo(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
 	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
-	if s.pace != nil || s.b.memory.tight.Load() != 0 {
+	if s.pace.Load() != nil || s.refusals.Load() != nil || s.b.memory.tight.Load() != 0 {
 		if err := s.brake(ctx, 1, m.Size()); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
@@ -90,12 +93,8 @@ func (s *Session) admit(ctx context.Context, m *Message, declared *QueueConfig) 
 	if !known {
 		s.learn(asked)
 	}
-	if m.Retain && len(m.Body) > 0 {
-		s.wake() // the engine may be asked
+	if m.retains() {
 		if err := s.mayRetain(ctx, m); err != nil {
-			return err
-		}
-		if err := s.v.hasRoomToRetain(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -135,7 +134,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	}
 	stored := func() {}
 	if m.Retain {
-		stored = s.v.retaining.begin()
+		stored = s.v.retaining.begin(1, m.size())
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
@@ -144,7 +143,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	}
 	if err := r.reserve(ctx, s.v, m, declared, s); err != nil {
 		stored()
-		return s.answer(ctx, done, Published{}, err)
+		return s.answer(ctx, done, Published{}, s.refused(err))
 	}
 	if len(r.queues) == 0 && !m.Retain {
 		return s.answer(ctx, done, Published{Matched: r.direct(m, s)}, nil)
@@ -231,7 +230,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if len(tx.Sends) > 0 && (s.pace != nil || s.b.memory.tight.Load() != 0) {
+	if len(tx.Sends) > 0 && (s.pace.Load() != nil || s.b.memory.tight.Load() != 0) {
 		size := 0
 		for _, m := range tx.Sends {
 			size += m.Size()
@@ -245,8 +244,8 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 		return s.denied(fmt.Errorf("commit: %w", err))
 	}
 	stored := func() {}
-	if slices.ContainsFunc(sends, func(m *Message) bool { return m.Retain }) {
-		stored = sync.OnceFunc(s.v.retaining.begin())
+	if topics, bytes := retained(sends); topics > 0 {
+		stored = sync.OnceFunc(s.v.retaining.begin(topics, bytes))
 	}
 	c := commit{s: s, stored: stored}
 	for _, m := range sends {

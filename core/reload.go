@@ -47,13 +47,26 @@ func (b *Broker) options() *Options { return b.now.Load() }
 // use makes o hold. Whatever else is made of options is made here, so that it follows a reload.
 func (b *Broker) use(o *Options) {
 	overflow, _ := outbox.ParsePolicy(o.Limits.OutboxOverflow) // validated
-	b.now.Store(o)
+	old := b.now.Swap(o)
 	b.tries.Configure(o.Limits.guessing())
 	b.policy.Store(&outbox.Config[Delivery]{
 		Items: o.Limits.OutboxMessages, Bytes: o.Limits.OutboxBytes, Policy: overflow,
 		Size: func(d *Delivery) int64 { return int64(d.size()) },
 		Key:  func(d *Delivery) any { return conflateKey{d.Sub, d.Destination} },
 	})
+	if old == nil {
+		return
+	}
+	sessions := b.allSessions()
+	if old.Limits.rates() != o.Limits.rates() {
+		b.repace(sessions)
+	}
+	for _, s := range sessions {
+		if old.Limits.RefusalRate != o.Limits.RefusalRate {
+			s.refusals.Store(nil) // made anew by the next one
+		}
+		s.window.Resize(o.Limits.window(s.credit))
+	}
 }
 
 // complete puts defaults in the place of what is not set, and checks what may change.
@@ -96,6 +109,7 @@ func (v *vhost) reconfigure() {
 func (bq *boundQueue) configure() {
 	if cfg := bq.v.config(&bq.spec); *bq.cfg.Swap(&cfg) != cfg {
 		bq.warned.Store(false)
+		bq.full.been.Store(false)
 		bq.q.Configure(cfg.queue())
 	}
 }

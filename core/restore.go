@@ -119,7 +119,7 @@ func (b *Broker) restoreSessions() ([]*state, error) {
 		if err != nil {
 			return err
 		}
-		st := newState(v, client, "")
+		st := newState(v, client, owner{})
 		st.stored, st.whole = true, true
 		if err := st.decode(value); err != nil {
 			return err
@@ -183,7 +183,7 @@ func (st *state) reopen(sub *Subscription) error {
 		return err
 	}
 	_, err := v.open(v.b.ctx, v.sessionLog(st.client, sub.ID), queueSpec{
-		kind: kindSession, dest: sub.Filter, client: st.client, durable: true, user: st.user,
+		kind: kindSession, dest: sub.Filter, client: st.client, durable: true, by: st.by,
 	})
 	return err
 }

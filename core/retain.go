@@ -19,6 +19,8 @@ const retainWait = 2 * time.Second
 // begin before it routes and calls the result when the message is stored; a subscriber that is
 // in the index waits for those that had begun.
 type retaining struct {
+	underway *underway // of the broker
+
 	mu   sync.Mutex
 	now  int
 	busy [2]int
@@ -27,12 +29,15 @@ type retaining struct {
 	turn sync.Mutex // of subscribers
 }
 
-func (r *retaining) begin() (end func()) {
+// begin is told how much may become retained.
+func (r *retaining) begin(topics, bytes int) (end func()) {
+	r.underway.add(topics, bytes)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	slot := r.now
 	r.busy[slot]++
 	return func() {
+		r.underway.add(-topics, -bytes)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.busy[slot]--
@@ -97,20 +102,6 @@ func (c *catchUp) unlessNewer(topic string, hand func()) {
 	if _, newer := c.newer[topic]; !newer {
 		hand()
 	}
-}
-
-// mayRetain refuses a retained message of a new topic when there are too many.
-func (s *Session) mayRetain(ctx context.Context, m *Message) error {
-	r, v := s.b.eng.Retained(), s.v
-	if r.Len() < s.b.options().Limits.RetainedMessages {
-		return nil
-	}
-	known := false
-	err := r.Match(ctx, v.retainKey(m.Destination), func(*engine.Message) bool { known = true; return false })
-	if err != nil || known {
-		return engineErr(err)
-	}
-	return s.exceeded("retained_messages", ErrLimit, "%d retained messages are the most there may be", s.b.options().Limits.RetainedMessages)
 }
 
 // retainKey names the retained message of a topic in the engine.

@@ -41,7 +41,13 @@ func (r *routing) release() {
 func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig, from *Session) error {
 	r.bytes = m.size()
 	if !strings.HasPrefix(m.Destination, "topic/") {
-		bq, err := v.namedQueue(ctx, m.Destination, declared, m.User)
+		var by *Principal
+		if from != nil {
+			by = &from.principal
+		} else {
+			by = &Principal{Name: m.User}
+		}
+		bq, err := v.namedQueue(ctx, m.Destination, declared, by)
 		if err != nil {
 			return err
 		}
@@ -93,6 +99,7 @@ func (r *routing) match(v *vhost, dest string, from *Session) {
 
 func (r *routing) take(bq *boundQueue, m *Message) error {
 	if err := bq.q.Reserve(r.bytes, uint8(m.Priority.Level())); err != nil {
+		bq.overflows(1)
 		return fmt.Errorf("%s: %w", bq.name, engineErr(err))
 	}
 	r.queues = append(r.queues, bq)
@@ -195,7 +202,7 @@ func (m *Message) expired(now time.Time) bool { return !m.Expires.IsZero() && !n
 func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error)) {
 	stored := func() {}
 	if m.Retain {
-		stored = v.retaining.begin()
+		stored = v.retaining.begin(1, m.size())
 	}
 	r := routings.Get().(*routing)
 	defer r.release()

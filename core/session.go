@@ -31,6 +31,7 @@ type Session struct {
 	resumed   []Subscription
 	wasKept   bool
 	window    *queue.Window
+	credit    int // that the client wants at most for all its subscriptions; 0: it does not say
 	counters  *protoStats
 	acks      ackOrder
 	out       outbox.Box[Delivery]
@@ -38,8 +39,12 @@ type Session struct {
 	directs   atomic.Int32 // direct subscriptions
 	writer    writer
 	waker     waker
-	ways      atomic.Pointer[ways] // nil before the first publish
-	pace      *pace                // nil: there is no rate
+	ways      atomic.Pointer[ways]        // nil before the first publish
+	pace      atomic.Pointer[pace]        // nil: there is no rate
+	refusals  atomic.Pointer[rate.Bucket] // of limits; nil: there were none
+
+	// full says which limits were reached for which nothing is refused.
+	full struct{ outbox, unacked, publishes once }
 
 	incomplete atomic.Int64 // bytes of messages that the protocol has not read to their end
 

@@ -18,7 +18,7 @@ const forever = 136 * 365 * 24 * time.Hour
 type state struct {
 	v      *vhost
 	client string
-	user   string // whose it is; empty: nobody's
+	by     owner // whose it is; one without a name has nobody's
 
 	// saving is held from the moment when it is decided what to tell the engine until the engine is told, so that it
 	// hears everything in order. It is taken before mu.
@@ -34,7 +34,7 @@ type state struct {
 	willDelay time.Duration
 	timers    [2]*time.Timer // of the will, of the session
 	over      bool
-	lasting   bool // counted in vhost.lasting
+	lasting   bool // counted in Broker.lasting
 
 	stored   bool                // the engine has the session
 	whole    bool                // and subscriptions and values
@@ -50,7 +50,7 @@ type value struct {
 }
 
 // newState returns the state of a new session.
-func newState(v *vhost, client, user string) *state { return &state{v: v, client: client, user: user} }
+func newState(v *vhost, client string, by owner) *state { return &state{v: v, client: client, by: by} }
 
 // away reports whether the state waits for its client.
 func (st *state) away() bool {
@@ -163,9 +163,9 @@ func (st *state) count() {
 	if lasting := st.expiry > 0 && !st.over; lasting != st.lasting {
 		st.lasting = lasting
 		if lasting {
-			st.v.lasting.Add(1)
+			st.v.b.lasting.Add(1)
 		} else {
-			st.v.lasting.Add(-1)
+			st.v.b.lasting.Add(-1)
 		}
 	}
 }
@@ -281,6 +281,7 @@ func (st *state) publish(m *Message, ops []engine.Op) {
 	}
 	m.Timestamp = noTime
 	st.v.b.stamp(m)
+	st.v.retainIfRoom(m)
 	st.v.b.inject(st.v, m, ops, nil)
 }
 
@@ -311,8 +312,12 @@ func (st *state) end() {
 		delete(st.v.kept, st.client)
 	}
 	st.v.mu.Unlock()
-	for id := range subs {
-		_ = st.v.removeLog(context.WithoutCancel(st.v.b.ctx), st.v.sessionLog(st.client, id))
+	ctx := context.WithoutCancel(st.v.b.ctx)
+	for id, sub := range subs {
+		_ = st.v.removeLog(ctx, st.v.sessionLog(st.client, id))
+		if sub.WithSession && sub.Group != "" && sub.Durable {
+			_ = st.v.deleteGroup(ctx, sub.Group, sub.Filter) // unless there are others
+		}
 	}
 }
 

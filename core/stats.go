@@ -14,11 +14,13 @@ import (
 type Stats struct {
 	Counts // of all virtual hosts together
 
-	Retained int
-	Store    *engine.Usage // nil when the engine stores nothing
-	VHosts   []VHostStats  // by name
-	Limits   map[string]LimitStats
-	Memory   MemoryStats
+	Retained      int   // messages
+	RetainedBytes int64 // of them, as limits count
+
+	Store  *engine.Usage // nil when the engine stores nothing
+	VHosts []VHostStats  // by name
+	Limits map[string]LimitStats
+	Memory MemoryStats
 }
 
 // VHostStats is what was counted in one virtual host.
@@ -107,7 +109,8 @@ func (s *Session) Dropped(reason *Reason, n int) { s.v.stats.dropped(reason.ID()
 
 // Stats returns the counters as they are now.
 func (b *Broker) Stats() Stats {
-	out := Stats{Counts: newCounts(), Retained: b.eng.Retained().Len(), Limits: b.limitStats(), Memory: b.Memory()}
+	out := Stats{Counts: newCounts(), Limits: b.limitStats(), Memory: b.Memory()}
+	out.Retained, out.RetainedBytes = b.eng.Retained().Size()
 	if e, ok := b.o.Engine.(engine.Sized); ok {
 		u := e.Usage()
 		out.Store = &u

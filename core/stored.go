@@ -30,13 +30,15 @@ func opened(what string, b []byte) (pack.Reader, error) {
 
 // encode returns the form of a session that is kept.
 func (st *state) encode() []byte {
-	b := pack.Int(pack.String([]byte{storedVersion}, st.user), int64(st.expiry))
-	b = pack.Time(b, st.left)
-	if st.will == nil {
-		return pack.Bool(b, false)
+	b := pack.Int(pack.String([]byte{storedVersion}, st.by.user), int64(st.expiry))
+	b = pack.Bool(pack.Time(b, st.left), st.will != nil)
+	if st.will != nil {
+		b = encodeMessage(pack.Int(b, int64(st.willDelay)), st.will)
 	}
-	b = pack.Int(pack.Bool(b, true), int64(st.willDelay))
-	return encodeMessage(b, st.will)
+	if st.by.from.IsValid() {
+		b = st.by.appendTo(b)
+	}
+	return b
 }
 
 // decode sets what encode has written.
@@ -45,12 +47,15 @@ func (st *state) decode(b []byte) error {
 	if err != nil {
 		return err
 	}
-	st.user, st.expiry, st.left = r.String(), time.Duration(r.Int()), r.Time()
+	st.by.user, st.expiry, st.left = r.String(), time.Duration(r.Int()), r.Time()
 	if r.Bool() {
 		st.willDelay = time.Duration(r.Int())
 		if st.will, err = decodeMessage(&r); err != nil {
 			return fmt.Errorf("a will: %w", err)
 		}
+	}
+	if r.Len() > 0 {
+		st.by = readOwner(&r)
 	}
 	return r.Err()
 }
@@ -62,6 +67,7 @@ const (
 	subExclusive
 	subSole
 	subQueue
+	subWithSession
 )
 
 // encode returns the form of a subscription that is kept: without what belongs to the moment of subscribing.
@@ -76,6 +82,7 @@ func (sub *Subscription) encode() []byte {
 		{sub.Exclusive, subExclusive},
 		{sub.Sole, subSole},
 		{sub.Queue != nil, subQueue},
+		{sub.WithSession, subWithSession},
 	} {
 		if f.is {
 			flags |= f.bit
@@ -103,8 +110,8 @@ func decodeSubscription(b []byte) (sub Subscription, err error) {
 	flags := r.Uint()
 	sub = Subscription{
 		Durable: flags&subDurable != 0, NoLocal: flags&subNoLocal != 0, Exclusive: flags&subExclusive != 0,
-		Sole: flags&subSole != 0,
-		ID:   r.String(), Filter: r.String(), Group: r.String(), Selector: r.String(),
+		Sole: flags&subSole != 0, WithSession: flags&subWithSession != 0,
+		ID: r.String(), Filter: r.String(), Group: r.String(), Selector: r.String(),
 		Ack: AckMode(r.Int()), Credit: int(r.Int()), Retained: RetainedMode(r.Int()), Priority: int(r.Int()),
 		Meta: r.Bytes(),
 	}
@@ -149,7 +156,7 @@ func (spec *queueSpec) encode() []byte {
 	if spec.declared != nil {
 		b = spec.declared.append(b)
 	}
-	return pack.String(b, spec.user)
+	return spec.by.appendTo(b)
 }
 
 func decodeQueueSpec(b []byte) (spec queueSpec, err error) {
@@ -161,8 +168,6 @@ func decodeQueueSpec(b []byte) (spec queueSpec, err error) {
 	if r.Bool() {
 		spec.declared = readQueueConfig(&r)
 	}
-	if r.Len() > 0 { // else an earlier version has written it
-		spec.user = r.String()
-	}
+	spec.by = readOwner(&r)
 	return spec, r.Err()
 }

@@ -31,6 +31,9 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 			return fmt.Errorf("subscribe: %w", err)
 		}
 	}
+	if err := s.atone(ctx); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
 	who, changes := s.Principal(), s.b.changes.Load()
 	if err := s.maySubscribe(ctx, sub); err != nil {
 		return s.denied(err)
@@ -41,7 +44,7 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 	if err == nil && (s.Principal() != who || s.b.changes.Load() != changes) {
 		s.recheck(ctx) // who looked for what is not allowed any more may not have seen it yet
 	}
-	return err
+	return s.refused(err)
 }
 
 func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
@@ -291,12 +294,12 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 		if !s.owns(sub.Filter) {
 			return nil, fmt.Errorf("temporary queue of another session: %w", ErrDenied)
 		}
-		return v.namedQueue(ctx, sub.Filter, nil, s.principal.Name)
+		return v.namedQueue(ctx, sub.Filter, nil, &s.principal)
 	case strings.HasPrefix(sub.Filter, "queue/"):
 		if sub.Passive && v.lookup(v.queueLog(sub.Filter)) == nil {
 			return nil, fmt.Errorf("there is no such queue: %w", ErrNotFound)
 		}
-		return v.namedQueue(ctx, sub.Filter, sub.Queue, s.principal.Name)
+		return v.namedQueue(ctx, sub.Filter, sub.Queue, &s.principal)
 	case sub.Group != "":
 		id := v.groupLog(sub.Group, sub.Filter)
 		if bq := v.find(id); bq != nil {
@@ -306,7 +309,7 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 			return bq, nil
 		}
 		return v.make(ctx, v.place(id, sub.Durable), queueSpec{
-			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: sub.Durable, declared: sub.Queue, user: s.principal.Name,
+			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: sub.Durable, declared: sub.Queue, by: s.principal.owner(),
 		})
 	default:
 		id := v.sessionLog(s.principal.ClientID, sub.ID)
@@ -314,7 +317,7 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 			return bq, nil
 		}
 		return v.open(ctx, v.place(id, sub.Durable), queueSpec{
-			kind: kindSession, dest: sub.Filter, client: s.principal.ClientID, durable: sub.Durable, user: s.principal.Name,
+			kind: kindSession, dest: sub.Filter, client: s.principal.ClientID, durable: sub.Durable, by: s.principal.owner(),
 		})
 	}
 }
@@ -357,17 +360,22 @@ func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 		}
 		return err
 	}
-	bq := s.v.find(s.v.groupLog(group, filter))
+	return s.v.deleteGroup(ctx, group, filter)
+}
+
+// deleteGroup deletes the queue of a group that nobody uses.
+func (v *vhost) deleteGroup(ctx context.Context, group, filter string) error {
+	bq := v.find(v.groupLog(group, filter))
 	if bq == nil {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrNotFound)
 	}
 	bq.mu.Lock()
 	members := bq.members
 	bq.mu.Unlock()
-	if members > 0 || s.v.awaited(group, filter) {
+	if members > 0 || v.awaited(group, filter) {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrInUse)
 	}
-	return s.v.remove(ctx, bq)
+	return v.remove(ctx, bq)
 }
 
 // awaited reports whether a session that is kept will come back to a group.

@@ -46,6 +46,9 @@ type Subscription struct {
 	Credit int
 	// Durable keeps a topic subscription while nobody is connected.
 	Durable bool
+	// WithSession ends a durable Group, with what waits in it, when the last session ends that has such a subscription to
+	// it, those counted that are away. Without it the group stays until [Session.DeleteGroup].
+	WithSession bool
 	// Selector is an SQL-92 expression over headers; empty: everything.
 	Selector string
 	// NoLocal leaves out what this client published.

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +27,6 @@ type vhost struct {
 	token     string // name, fit to be a part of a log id
 	index     *subtree.Tree[*entry]
 	retaining retaining
-	lasting   atomic.Int64 // sessions that outlive, or have outlived, their connection
 	room      retainRoom
 	stats     stats
 
@@ -53,6 +51,7 @@ func newVHost(b *Broker, name string) *vhost {
 		b: b, name: name, token: url.PathEscape(name), index: subtree.New[*entry](),
 		queues: make(map[engine.LogID]*boundQueue), kept: make(map[string]*state), temps: make(map[string]*Session),
 	}
+	v.retaining.underway = &b.retaining
 	v.stats.init()
 	return v
 }
@@ -77,24 +76,14 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	if spec.owner != "" && v.temps[spec.owner] == nil {
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
-	if most := cmp.Or(v.settings.MaxQueues, v.b.options().Limits.Queues); len(v.queues) >= most && ctx != v.b.ctx { // the broker gets its own: for dead letters
-		err := &limitError{"queues", fmt.Sprintf("open queue %s: %d queues are the most there may be (vhosts.max_queues)", spec.name(), most), ErrLimit}
-		v.b.note("queues", false, true, whom{client: spec.client, user: spec.user}, err)
+	if err := v.claim(&spec, ctx == v.b.ctx); err != nil {
 		return nil, err
 	}
-	if spec.counted() {
-		account := accountKey{vhost: v.name, user: spec.user}
-		defer func() {
-			if err != nil {
-				v.b.freeQueue(account)
-			}
-		}()
-		if !v.b.claimQueue(account) && ctx != v.b.ctx {
-			err := &limitError{"user_durable_queues", fmt.Sprintf("open queue %s: %d durable queues are the most one user may have", spec.name(), v.b.options().Limits.UserDurableQueues), ErrLimit}
-			v.b.note("user_durable_queues", false, true, whom{client: spec.client, user: spec.user}, err)
-			return nil, err
+	defer func() {
+		if err != nil {
+			v.free(&spec)
 		}
-	}
+	}()
 	bq = &boundQueue{
 		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,
 	}
@@ -104,11 +93,16 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		Dead: func(r engine.Record, attempts int, reason string) []engine.Op {
 			return v.deadLetter(bq, *bq.cfg.Load(), r, attempts, reason)
 		},
-		Undo:    v.unreserve,
-		Load:    v.b.loaded,
-		Group:   messageGroup,
-		Dropped: v.stats.dropped,
-		Idle:    func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
+		Undo:  v.unreserve,
+		Load:  v.b.loaded,
+		Group: messageGroup,
+		Dropped: func(reason string, n int) {
+			v.stats.dropped(reason, n)
+			if reason == queue.ReasonLength {
+				bq.overflows(n)
+			}
+		},
+		Idle: func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open queue %s: %w", bq.name, engineErr(err))
@@ -119,6 +113,37 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		v.index.Add(bq.filter, bq.entry)
 	}
 	return bq, nil
+}
+
+// claim counts a queue that is about to be made, if it may be. What is own is the broker's, which gets it: for dead letters, or
+// at a start. The caller holds mu.
+func (v *vhost) claim(spec *queueSpec, own bool) error {
+	l := &v.b.options().Limits
+	refuse := func(section, limit, format string, most int) error {
+		err := &limitError{section, limit, fmt.Sprintf("open queue %s: "+format, spec.name(), most), ErrLimit}
+		v.b.note(limit, false, true, whom{client: spec.client, user: spec.by.user, remote: spec.by.from}, err)
+		return err
+	}
+	if most := v.settings.MaxQueues; most > 0 && len(v.queues) >= most && !own {
+		return refuse(ofVHost, "max_queues", "%d queues are the most that this virtual host may have", most)
+	}
+	if v.b.queues.Add(1) > int64(l.Queues) && !own {
+		v.b.queues.Add(-1)
+		return refuse(ofAll, "queues", "%d queues are the most there may be", l.Queues)
+	}
+	if spec.counted() && !v.b.claimQueue(accountKey{v.name, spec.by}) && !own {
+		v.free(spec)
+		return refuse(ofAll, "user_durable_queues", "%d durable queues are the most one user may have", l.UserDurableQueues)
+	}
+	return nil
+}
+
+// free counts it out.
+func (v *vhost) free(spec *queueSpec) {
+	v.b.queues.Add(-1)
+	if spec.counted() {
+		v.b.freeQueue(accountKey{v.name, spec.by})
+	}
 }
 
 // make is open of a queue that is remembered, if it is durable. Nobody waits for that: what is appended to it later is not
@@ -145,9 +170,7 @@ func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
 		return nil
 	}
 	delete(v.queues, bq.id)
-	if bq.spec.counted() {
-		v.b.freeQueue(accountKey{vhost: v.name, user: bq.spec.user})
-	}
+	v.free(&bq.spec)
 	if bq.entry != nil {
 		v.index.Remove(bq.filter, bq.entry)
 	}
@@ -251,8 +274,8 @@ func (v *vhost) policy(dest string, declared *QueueConfig) QueueConfig {
 }
 
 // namedQueue returns the queue of a "queue/…" or "temp/…" destination, made on first use.
-// user is who uses it first.
-func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConfig, user string) (*boundQueue, error) {
+// by is who uses it first, nil: nobody.
+func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConfig, by *Principal) (*boundQueue, error) {
 	id := v.queueLog(dest)
 	if bq := v.lookup(id); bq != nil {
 		bq.differs(declared)
@@ -262,7 +285,11 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 		token, _, _ := strings.Cut(rest, "/")
 		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token})
 	}
-	bq, err := v.make(ctx, id, queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared, user: user})
+	spec := queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared}
+	if by != nil {
+		spec.by = by.owner()
+	}
+	bq, err := v.make(ctx, id, spec)
 	if err == nil {
 		bq.differs(declared)
 	}
@@ -286,7 +313,7 @@ func (v *vhost) deadLetter(bq *boundQueue, cfg QueueConfig, r engine.Record, att
 		return nil
 	}
 	dest = deadLetterDest(dest)
-	dlq, err := v.namedQueue(v.b.ctx, dest, nil, "")
+	dlq, err := v.namedQueue(v.b.ctx, dest, nil, nil)
 	if err != nil || dlq == bq {
 		v.b.log.Error("message without a dead letter queue", "queue", bq.name, "dead_letter", dest, "error", err)
 		return nil

@@ -56,6 +56,47 @@ func TestVHostRetained(t *testing.T) {
 	}, shop)
 }
 
+// TestLimitsOfAllVHosts: what is a limit in all is one of all virtual hosts together, what is one of each is not.
+func TestLimitsOfAllVHosts(t *testing.T) {
+	vhosts := func(o *core.Options) {
+		o.VHosts = []core.VHost{{Name: "a"}, {Name: "b"}, {Name: "own", MaxSessions: 1, MaxQueues: 1, MaxRetained: 1}}
+		o.Limits.VHostConnections, o.Limits.KeptSessions, o.Limits.Queues, o.Limits.RetainedMessages = 2, 2, 3, 3
+	}
+	inWorld(t, func(t *testing.T, w *world) {
+		login := func(vhost, client string, expiry time.Duration) error {
+			_, err := coretest.TryConnect(t, w.b, core.Login{VHost: vhost, ClientID: client, Expiry: expiry})
+			return err
+		}
+		a, b, own := w.in("a"), w.in("b"), w.in("own")
+		w.ok(login("a", "1", time.Hour))
+		w.ok(login("b", "1", time.Hour))
+		tooMuch(t, "a third connection", "limits.vhost_connections", login("a", "2", 0))
+		tooMuch(t, "more than the vhost's own", "vhosts.max_sessions", login("own", "2", 0))
+		w.ok(login("a", "1", time.Hour)) // takes over
+		w.ok(login("/", "2", 0))
+		tooMuch(t, "a third session that is kept", "limits.kept_sessions", login("/", "3", time.Hour))
+		for _, what := range []struct{ dest, limit, own string }{
+			{"queue/", "limits.queues", "vhosts.max_queues"}, {"topic/", "limits.retained_messages", "vhosts.max_retained"},
+		} {
+			send := func(c *coretest.Client, name string) error {
+				_, err := w.send(c, what.dest+name, "x", retain)
+				return err
+			}
+			w.ok(send(own, "1"))
+			tooMuch(t, "another in the third", what.own, send(own, "2"))
+			w.ok(send(a, "1"))
+			w.ok(send(b, "1"))
+			tooMuch(t, "one in the second", what.limit, send(b, "2"))
+			w.ok(send(a, "1"))
+		}
+		for _, limit := range []string{"vhost_connections", "max_sessions", "kept_sessions", "queues", "max_queues", "retained_messages", "max_retained"} {
+			if n := w.b.Stats().Limits[limit].Refused; n != 1 {
+				t.Errorf("%s: %d refusals were counted", limit, n)
+			}
+		}
+	}, vhosts)
+}
+
 // TestVHostQueues bounds the queues of one virtual host, and not those of others.
 func TestVHostQueues(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

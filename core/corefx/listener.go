@@ -41,6 +41,9 @@ func (h *handler) Select(offered []string) (string, bool) { return h.Load().Sele
 // Admit implements core.Doorkeeper.
 func (h *handler) Admit() error { return h.Load().Admit() }
 
+// Refused implements core.Doorkeeper.
+func (h *handler) Refused(info *core.ConnInfo, err error) { h.Load().Refused(info, err) }
+
 func (h *handler) ServeConn(ctx context.Context, c core.Conn) error {
 	return h.Load().ServeConn(ctx, c)
 }

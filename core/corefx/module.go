@@ -167,7 +167,7 @@ type muxIn struct {
 func newMux(in muxIn) (*core.Mux, error) {
 	m, err := core.NewMux(in.Log, byName(in.Protocols)...)
 	if err == nil {
-		m.Admits(in.Broker.Admit)
+		m.KeptBy(in.Broker)
 	}
 	return m, err
 }

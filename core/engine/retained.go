@@ -9,6 +9,7 @@ type Retained interface {
 	// level is special: what '$' hides is the core's business. Expired messages are left out. What is retained
 	// meanwhile may be shown or not. fn may call anything.
 	Match(ctx context.Context, filter string, fn func(*Message) bool) error
-	// Len returns how many topics have a retained message. It is cheap, and may be a little late.
-	Len() int
+	// Size returns how many topics have a retained message, and what these messages count as (Message.Size). It is cheap,
+	// and right about all that is done; but what has expired may count on for a while, during which something is committed.
+	Size() (topics int, bytes int64)
 }

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ func retainedChecks() []Check {
 		{"Retained/ReplaceAndClear", retainedReplace},
 		{"Retained/Expires", retainedExpires},
 		{"Retained/Callback", retainedCallback},
+		{"Retained/Size", retainedSize},
 	}
 }
 
@@ -112,6 +114,48 @@ func retainedExpires(t testing.TB, e engine.Engine) {
 	if got := match(t, e, "a/soon"); got != "a/soon" {
 		t.Errorf("stored again: %s", got)
 	}
+}
+
+// holds wants so much to be retained.
+func holds(t testing.TB, e engine.Engine, what string, topics int, bytes int64) {
+	t.Helper()
+	if n, size := e.Retained().Size(); n != topics || size != bytes {
+		t.Errorf("%s: %d topics with %d bytes, want %d with %d", what, n, size, topics, bytes)
+	}
+}
+
+func retainedSize(t testing.TB, e engine.Engine) {
+	sized := func(topic string, body, beside int) engine.Op {
+		op := retain(topic)
+		op.Msg.Body, op.Msg.Beside = make([]byte, body), beside
+		return op
+	}
+	cleared := func(topic string) engine.Op { return engine.Op{Kind: engine.Retain, Topic: topic} }
+	holds(t, e, "at first", 0, 0)
+	mustCommit(t, e, sized("a", 100, 0), sized("b", 10, 2000), sized("c", 7, 0))
+	holds(t, e, "three topics", 3, 2117)
+	mustCommit(t, e, sized("a", 50, 0), sized("a", 60, 0))
+	holds(t, e, "one replaced, twice", 3, 2077)
+	mustCommit(t, e, cleared("b"), cleared("none"), sized("d", 1, 0), cleared("d"), cleared("c"), sized("c", 8, 0))
+	holds(t, e, "one cleared, and some that were not there", 2, 68)
+	var soon []engine.Op
+	end := time.Now().Add(100 * time.Millisecond)
+	for i := range 20 {
+		op := sized("soon/"+strconv.Itoa(i), 1000, 0)
+		op.Msg.Expires = end
+		soon = append(soon, op)
+	}
+	mustCommit(t, e, soon...)
+	mustCommit(t, e, sized("soon/0", 5, 0))
+	time.Sleep(time.Until(end))
+	for range 100 {
+		if n, _ := e.Retained().Size(); n == 3 {
+			break
+		}
+		mustCommit(t, e, put("tick", "1")) // nothing is retained
+		time.Sleep(20 * time.Millisecond)
+	}
+	holds(t, e, "those that had an end are over", 3, 73)
 }
 
 func retainedCallback(t testing.TB, e engine.Engine) {

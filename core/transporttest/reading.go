@@ -313,6 +313,56 @@ func loginTimeout(t testing.TB, s Suite) {
 	}
 }
 
+// watched is a handler that is told of refusals.
+type watched struct {
+	handler
+	told chan error
+}
+
+var _ core.Doorkeeper = watched{}
+
+func (watched) Admit() error { return nil }
+
+func (w watched) Refused(_ *core.ConnInfo, err error) { w.told <- err }
+
+// refusalsAreTold: of who ends without login, and not for its own wish, the Doorkeeper hears once; of others it does not.
+func refusalsAreTold(t testing.TB, s Suite) {
+	h := watched{func(_ context.Context, c core.Conn) error {
+		return each(c, func(_ core.Kind, b []byte) error {
+			switch b[0] {
+			case 'l':
+				c.LoggedIn()
+				return core.ErrAdmin
+			case 'e':
+				return core.ErrInvalid
+			}
+			return nil
+		})
+	}, make(chan error, 10)}
+	l := DefaultLimits()
+	l.Linger = 100 * time.Millisecond
+	tr := s.New(t, l)
+	addr, err := tr.Listen(t.Context())
+	if err != nil {
+		t.Fatalf("Listen: %v", err)
+	}
+	srv := start(t, s, addr, func(ctx context.Context) error { return tr.Serve(ctx, h) })
+	for _, what := range []string{"logged in", "early"} {
+		c := srv.dial()
+		send(t, c, what)
+		_, _ = endOf(t, c)
+	}
+	_ = srv.dial().Close()
+	if err := await(t, h.told, "what the Doorkeeper hears"); !errors.Is(err, core.ErrInvalid) {
+		t.Errorf("the Doorkeeper hears %v, want the end of who was not logged in", err)
+	}
+	_ = srv.dial() // who is there at the end is not refused
+	srv.end()
+	if n := len(h.told); n > 0 {
+		t.Errorf("the Doorkeeper hears %d times more: %v", n, <-h.told)
+	}
+}
+
 func loginLiftsTimeout(t testing.TB, s Suite) {
 	beside(t)
 	l := DefaultLimits()

@@ -45,7 +45,7 @@ func restGoesOn(t testing.TB, s Suite) {
 	}
 	beside(t)
 	rested, ended := make(chan core.Conn, 1), make(chan error, 1)
-	srv := serve(t, s, watched(), sleepy(rested, ended, nothing))
+	srv := serve(t, s, lookedAfter(), sleepy(rested, ended, nothing))
 	c := srv.dial()
 	large := bytes.Repeat([]byte("0123456789abcdef"), 20_000)
 	for _, body := range [][]byte{[]byte("first"), large} {
@@ -96,7 +96,7 @@ func restEnds(t testing.TB, s Suite) {
 			w.first = nothing
 		}
 		w.rested, w.ended = rested, ended
-		w.srv = serve(t, s, watched(), sleepy(rested, ended, w.first))
+		w.srv = serve(t, s, lookedAfter(), sleepy(rested, ended, w.first))
 		w.client = w.srv.dial()
 	}
 	for _, w := range ways {
@@ -132,8 +132,8 @@ type restEnd struct {
 // soon is a deadline that finds the connection at rest.
 func soon(c core.Conn) { _ = c.SetReadDeadline(time.Now().Add(2500 * time.Millisecond)) }
 
-// watched are limits that make a transport look often who is silent.
-func watched() Limits {
+// lookedAfter are limits that make a transport look often who is silent.
+func lookedAfter() Limits {
 	l := DefaultLimits()
 	l.Linger = 200 * time.Millisecond
 	return l

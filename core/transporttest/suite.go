@@ -99,6 +99,7 @@ func Checks() []Check {
 		{"ReadAheadOfLogin", readAheadOfLogin},
 		{"TooBig", tooBig},
 		{"LoginTimeout", loginTimeout},
+		{"RefusalsAreTold", refusalsAreTold},
 		{"LoginLiftsTimeout", loginLiftsTimeout},
 		{"RestGoesOn", restGoesOn},
 		{"RestEnds", restEnds},

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/wyemq/wye/core/edge"
 )
 
 // section is where the configuration has it, for messages.
@@ -15,19 +17,24 @@ const section = "admin"
 // Config is the section "admin" of the configuration.
 type Config struct {
 	// Listen is the address, as host:port; port 0 takes a free one. Empty: there is no admin server.
-	Listen string `koanf:"listen"`
-	// AllowPlainText permits an address that other machines can reach. What passes there is not
-	// encrypted and nobody is asked for a password, so it has to be said.
-	AllowPlainText bool `koanf:"allow_plain_text"`
+	Listen string `koanf:"listen" restart:"true"`
+	// TLS is that of the listeners, and turned on by a certificate. To turn it on or off takes a restart.
+	TLS edge.TLS `koanf:"tls"`
+	// AllowPlainText permits an address that other machines can reach without TLS. What passes there is not
+	// encrypted, passwords included, so it has to be said.
+	AllowPlainText bool `koanf:"allow_plain_text" restart:"true"`
+	// TrustedProxies are addresses or CIDRs that are believed who their clients are, in ProxyHeader.
+	TrustedProxies []string         `koanf:"trusted_proxies"`
+	ProxyHeader    edge.ProxyHeader `koanf:"proxy_header" enum:"x-forwarded-for,forwarded"`
 	// Hosts are the names under which browsers may ask, beside localhost and IP addresses: that of a
 	// reverse proxy, for example. Empty on an address that other machines can reach: every name.
 	Hosts []string `koanf:"hosts"`
 	// Pprof serves profiles of the running process under /debug/pprof/.
-	Pprof bool `koanf:"pprof"`
+	Pprof bool `koanf:"pprof" restart:"true"`
 }
 
 // DefaultConfig serves this machine only.
-func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8161"} }
+func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8161", ProxyHeader: edge.XForwardedFor} }
 
 // Validate names everything in c that cannot work or is not safe without having been asked for; key is
 // that of the section.
@@ -42,9 +49,16 @@ func (c Config) Validate(key string) error {
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
 		errs = append(errs, fmt.Errorf("%s.listen: port must be between 0 and 65535, is %q", key, port))
-	} else if !c.AllowPlainText && !local(host) {
-		errs = append(errs, fmt.Errorf("%s.listen: %q can be reached from other machines without encryption or password; "+
-			"use 127.0.0.1:%d, or set %s.allow_plain_text to true", key, c.Listen, n, key))
+	} else if c.plain() && !c.AllowPlainText && !local(host) {
+		errs = append(errs, fmt.Errorf("%s.listen: %q can be reached from other machines without encryption; "+
+			"use 127.0.0.1:%d, or set %s.tls.cert_file and %s.tls.key_file, or %s.allow_plain_text to true", key, c.Listen, n, key, key, key))
+	}
+	errs = append(errs, c.TLS.Validate(key, !c.plain()))
+	if _, err := edge.ParseNetworks(c.TrustedProxies); err != nil {
+		errs = append(errs, fmt.Errorf("%s.trusted_proxies: %w", key, err))
+	}
+	if len(c.TrustedProxies) > 0 {
+		errs = append(errs, c.ProxyHeader.Validate(key+".proxy_header"))
 	}
 	for _, h := range c.Hosts {
 		if h == "" || strings.ContainsAny(h, ":/ *") {
@@ -53,6 +67,9 @@ func (c Config) Validate(key string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// plain reports whether there is no TLS.
+func (c Config) plain() bool { return c.TLS.Empty() }
 
 // local reports whether host can only be this machine.
 func local(host string) bool {

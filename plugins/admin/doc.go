@@ -13,6 +13,9 @@
 // told of is refused, so that a web page elsewhere cannot reach it by pointing its own name at
 // 127.0.0.1; and so is a request to change something that a page of another origin sends.
 //
+// On an address that other machines can reach it wants TLS, with the certificates and by the code of the listeners, or to be
+// told that it is to do without. Behind a proxy that is trusted, Request.RemoteAddr is the client's, for handlers too.
+//
 // It does not know the broker: what is ready comes as a function, what is counted as a handler. It
 // does not serve the protocols' clients; that is what transports are for.
 package admin

@@ -19,6 +19,7 @@ const strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; f
 // guard is around all that is served: headers, host, route, method, the page that asks, and a panic costs one answer.
 func (s *Server) guard(t *table) http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		s.unproxy(r)
 		w := &answer{ResponseWriter: out, status: http.StatusOK}
 		if s.told != nil {
 			defer func() { s.told(r, w.status) }()
@@ -106,11 +107,12 @@ func (s *Server) knows(hostport string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || localName(host) {
 		return true
 	}
-	listen, _, _ := net.SplitHostPort(s.cfg.Listen)
-	if len(s.cfg.Hosts) == 0 && s.cfg.Listen != "" && !local(listen) {
+	cfg := s.now.Load().cfg
+	listen, _, _ := net.SplitHostPort(cfg.Listen)
+	if len(cfg.Hosts) == 0 && cfg.Listen != "" && !local(listen) {
 		return true
 	}
-	return slices.ContainsFunc(s.cfg.Hosts, func(name string) bool { return strings.EqualFold(name, host) })
+	return slices.ContainsFunc(cfg.Hosts, func(name string) bool { return strings.EqualFold(name, host) })
 }
 
 // rescue turns a panic into a log line and, when nothing was sent yet, an answer.

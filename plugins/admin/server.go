@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/edge"
 )
 
 // Bounds of the HTTP server. Who is slower than these is not served.
@@ -26,15 +28,16 @@ const (
 
 // Server is the admin server. It is a [core.Runner].
 type Server struct {
-	cfg     Config
+	now     atomic.Pointer[settings]
 	log     *slog.Logger
 	handler http.Handler
 	told    func(r *http.Request, status int) // may be nil
 	ask     func(r *http.Request, what string) error
 	foreign *http.CrossOriginProtection // a browser sends its user's credentials, and comes from his address, whatever page asks
 
-	mu   sync.Mutex
-	addr net.Addr
+	mu    sync.Mutex
+	addr  net.Addr
+	certs *edge.Certificates // once it listens; nil: without TLS
 }
 
 var _ core.Runner = (*Server)(nil)
@@ -52,7 +55,8 @@ func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Ser
 	if err := addIndex(t); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log.With("listener", "admin"), foreign: http.NewCrossOriginProtection()}
+	s := &Server{log: log.With("listener", "admin"), foreign: http.NewCrossOriginProtection()}
+	s.now.Store(newSettings(cfg))
 	s.handler = s.guard(t)
 	return s, nil
 }
@@ -78,19 +82,17 @@ func (s *Server) Addr() net.Addr {
 // Run implements [core.Runner]: it binds, serves until ctx is done, and lets requests under way end
 // within a few seconds. With an empty Listen it serves nothing and waits.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	if s.cfg.Listen == "" {
+	cfg := s.now.Load().cfg
+	if cfg.Listen == "" {
 		ready()
 		<-ctx.Done()
 		return nil
 	}
-	ln, err := s.listen(ctx)
+	ln, certs, err := s.listen(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.addr = ln.Addr()
-	s.mu.Unlock()
-	s.log.Info("listening", "address", "http://"+ln.Addr().String())
+	s.log.Info("listening", "address", cfg.scheme()+"://"+ln.Addr().String())
 	srv := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
@@ -100,6 +102,11 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	var serving sync.WaitGroup
 	serving.Go(func() { ended <- srv.Serve(ln) })
 	defer serving.Wait()
+	if certs != nil {
+		watched, over := context.WithCancel(ctx)
+		defer over()
+		serving.Go(func() { certs.Watch(watched) })
+	}
 	ready()
 	select {
 	case err := <-ended:
@@ -113,19 +120,4 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 		return errors.Join(srv.Close())
 	}
 	return nil
-}
-
-// listen binds, and refuses an address that turns out to be reachable when that was not asked for:
-// a name is what the resolver makes of it.
-func (s *Server) listen(ctx context.Context) (net.Listener, error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("admin.listen: %w", err)
-	}
-	if a, ok := ln.Addr().(*net.TCPAddr); !s.cfg.AllowPlainText && (!ok || !a.IP.IsLoopback()) {
-		return nil, errors.Join(fmt.Errorf("admin.listen: %q is %s, which other machines can reach; "+
-			"use 127.0.0.1, or set admin.allow_plain_text to true", s.cfg.Listen, ln.Addr()), ln.Close())
-	}
-	return ln, nil
 }

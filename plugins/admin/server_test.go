@@ -234,9 +234,9 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"no port", admin.Config{Listen: "127.0.0.1"}, nil, `admin.listen: must be host:port or empty, is "127.0.0.1"`},
 		{"odd port", admin.Config{Listen: "127.0.0.1:http2"}, nil, `admin.listen: port must be between 0 and 65535, is "http2"`},
-		{"every address", admin.Config{Listen: ":8161"}, nil, "use 127.0.0.1:8161, or set admin.allow_plain_text to true"},
-		{"another address", admin.Config{Listen: "192.0.2.1:8161"}, nil, "without encryption or password"},
-		{"a name", admin.Config{Listen: "broker.example:8161"}, nil, "without encryption or password"},
+		{"every address", admin.Config{Listen: ":8161"}, nil, "admin.tls.cert_file and admin.tls.key_file, or admin.allow_plain_text to true"},
+		{"another address", admin.Config{Listen: "192.0.2.1:8161"}, nil, "without encryption"},
+		{"a name", admin.Config{Listen: "broker.example:8161"}, nil, "without encryption"},
 		{"host with port", admin.Config{Listen: "127.0.0.1:0", Hosts: []string{"a.example:80"}}, nil, `admin.hosts: must be names without scheme, port or wildcard, has "a.example:80"`},
 		{"twice", admin.DefaultConfig(), []admin.Route{{Path: "/healthz", Handler: nothing}}, `route "/healthz" is there twice`},
 		{"index twice", admin.DefaultConfig(), []admin.Route{{Path: "/", Handler: nothing}}, `route "/" is there twice`},

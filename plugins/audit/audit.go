@@ -35,6 +35,7 @@ type Log struct {
 	lines   int // in pending
 	missing int // lost since the last line
 	flood   flood
+	door    flood // of those who have not logged in: anybody can make any number, from any number of addresses
 }
 
 var (
@@ -44,7 +45,10 @@ var (
 
 // New returns a log. The file is opened by Run; what happens before is kept.
 func New(cfg Config, log *slog.Logger) *Log {
-	return &Log{log: log, kick: make(chan struct{}, 1), cfg: cfg}
+	return &Log{
+		log: log, kick: make(chan struct{}, 1), cfg: cfg,
+		flood: flood{seconds: 1, alike: 10, most: 1000}, door: flood{seconds: 10, alike: 2, most: 20},
+	}
 }
 
 // Name returns "audit".
@@ -62,10 +66,22 @@ func (l *Log) Observe(e *core.Event) {
 	}
 	r := recordOf(e)
 	l.sums(e.Time)
-	if (e.Kind == core.EventRefused || e.Kind == core.EventLoginRefused) && !l.flood.pass(&r) {
+	if f := l.floodOf(e.Kind); f != nil && !f.pass(&r) {
 		return
 	}
 	l.add(&r)
+}
+
+// floodOf returns what bounds the number of such lines; nil: nothing does.
+func (l *Log) floodOf(k core.EventKind) *flood {
+	switch k {
+	case core.EventRefused, core.EventLoginRefused:
+		return &l.flood
+	case core.EventConnRefused:
+		return &l.door
+	case core.EventLogin, core.EventRefreshed, core.EventRevoked, core.EventLogout:
+	}
+	return nil
 }
 
 // Add takes a record of somebody else's. Its Time is set if it is zero.
@@ -102,9 +118,9 @@ func (l *Log) add(r *Record) {
 	}
 }
 
-// sums adds what the last second has added up; l.mu is held.
+// sums adds what has added up in time that is over; l.mu is held.
 func (l *Log) sums(now time.Time) {
-	for _, r := range l.flood.over(now) {
+	for _, r := range append(l.flood.over(now), l.door.over(now)...) {
 		l.add(&r)
 	}
 }
@@ -174,7 +190,7 @@ func (l *Log) Run(ctx context.Context, ready func()) error {
 		select {
 		case <-ctx.Done():
 			l.mu.Lock()
-			for _, r := range l.flood.end(0) {
+			for _, r := range append(l.flood.end(0), l.door.end(0)...) {
 				l.add(&r)
 			}
 			l.mu.Unlock()

@@ -105,6 +105,40 @@ func TestFlood(t *testing.T) {
 	})
 }
 
+// TestFloodAtTheDoor bounds what those can have written who need no user for it, from however many addresses, and counts all.
+func TestFloodAtTheDoor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "log")
+		l := audit.New(audit.Config{File: file}, slog.New(slog.DiscardHandler))
+		stop := run(t, l)
+		const each, seconds = 500, 60
+		for i := range each * seconds {
+			e := refusal("")
+			e.Kind, e.Op, e.Destination, e.Err = core.EventConnRefused, 0, "", core.ErrLoginTimeout
+			if e.Conn.Listener = "wait"; i%2 == 0 {
+				e.Conn.Remote, e.Conn.Listener = &net.TCPAddr{IP: net.IPv4(10, 0, byte(i>>8), byte(i))}, "other"
+			}
+			l.Observe(e)
+			time.Sleep(time.Second / each)
+		}
+		stop()
+		lines, count, known := 0, 0, 0
+		for _, r := range records(t, file) {
+			lines++
+			count += max(r.Count, 1)
+			if r.Event != "connection_refused" || r.Reason != "login_timeout" {
+				t.Errorf("%+v", r)
+			}
+			if r.Remote == "192.0.2.7" && r.Listener == "wait" {
+				known += max(r.Count, 1)
+			}
+		}
+		if count != each*seconds || lines > 10*seconds || known != each*seconds/2 {
+			t.Errorf("%d connections in %d lines, %d of them of one address", count, lines, known)
+		}
+	})
+}
+
 // TestFull keeps what a full disk does not take, says so once, counts what is lost, and goes on when there is room.
 func TestFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {

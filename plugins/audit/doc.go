@@ -16,6 +16,11 @@
 // ten are written within a second, and then one line with how many more there were. Of refusals that are all different,
 // as many as 1,000 a second are told apart.
 //
+// A connection that ends before anybody could log in, because it is refused or fails, has a line connection_refused: its
+// origin, a limit, the time for the login, TLS, the PROXY header, the protocol. Nothing is needed to cause these, so they are
+// added up sooner: within ten seconds two of the same address, listener and reason are written, and no more than 20 of these
+// are told apart. Who connects and just goes is not in there.
+//
 // The file may be moved away at any time; SIGHUP makes the broker open a new one under the old name. With logrotate:
 //
 //	/var/log/wye/audit.log {
@@ -30,6 +35,5 @@
 //	    endscript
 //	}
 //
-// It decides nothing, and it does not know what is in messages. Connections that are refused before anybody logs in are in
-// the program's log and in its metrics.
+// It decides nothing, and it does not know what is in messages.
 package audit

@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-const (
-	alike     = 10   // refusals of a kind that have lines of their own, in a second
-	mostKinds = 1000 // kinds that are told apart in a second
-)
-
 // kind is what refusals have in common that are added up.
-type kind struct{ event, user, remote, rule, reason, operation string }
+type kind struct{ event, user, remote, listener, rule, reason, operation string }
 
-// flood counts refusals of the present second.
+// flood counts refusals of the present time span.
 type flood struct {
-	second int64
-	kinds  map[kind]*tally
+	seconds int64 // of a span
+	alike   int   // refusals of a kind that have lines of their own, in a span
+	most    int   // kinds that are told apart in a span
+
+	span  int64
+	kinds map[kind]*tally
 }
 
 // tally is how many there were, and the first of those that were not written.
@@ -29,16 +28,16 @@ type tally struct {
 
 // pass reports whether r is to have a line of its own.
 func (f *flood) pass(r *Record) bool {
-	k := kind{r.Event, r.User, r.Remote, r.Rule, r.Reason, r.Operation}
+	k := kind{r.Event, r.User, r.Remote, r.Listener, r.Rule, r.Reason, r.Operation}
 	if f.kinds == nil {
 		f.kinds = make(map[kind]*tally)
 	}
 	t := f.kinds[k]
-	if t == nil && len(f.kinds) >= mostKinds {
+	if t == nil && len(f.kinds) >= f.most {
 		k = kind{event: r.Event, reason: r.Reason} // all the others together: there are few of these
 		t = f.kinds[k]
 		if t == nil {
-			t = &tally{n: alike}
+			t = &tally{n: f.alike}
 			f.kinds[k] = t
 		}
 	}
@@ -46,7 +45,7 @@ func (f *flood) pass(r *Record) bool {
 		t = new(tally)
 		f.kinds[k] = t
 	}
-	if t.n++; t.n <= alike {
+	if t.n++; t.n <= f.alike {
 		return true
 	}
 	if t.first.IsZero() {
@@ -55,29 +54,29 @@ func (f *flood) pass(r *Record) bool {
 	return false
 }
 
-// over returns the sums of a second that has passed, in the order of time; none while it is the present one.
+// over returns the sums of a span that has passed, in the order of time; none while it is the present one.
 func (f *flood) over(now time.Time) []Record {
-	second := now.Unix()
-	if second == f.second || len(f.kinds) == 0 {
-		f.second = second
+	span := now.Unix() / f.seconds
+	if span == f.span || len(f.kinds) == 0 {
+		f.span = span
 		return nil
 	}
-	return f.end(second)
+	return f.end(span)
 }
 
-// end returns the sums, and begins another second.
-func (f *flood) end(second int64) []Record {
+// end returns the sums, and begins another span.
+func (f *flood) end(span int64) []Record {
 	var sums []Record
 	for _, k := range slices.Collect(maps.Keys(f.kinds)) {
-		if t := f.kinds[k]; t.n > alike {
+		if t := f.kinds[k]; t.n > f.alike {
 			sums = append(sums, Record{
-				Time: t.first, Event: k.event, User: k.user, Remote: k.remote, Rule: k.rule, Reason: k.reason,
-				Operation: k.operation, Count: t.n - alike,
+				Time: t.first, Event: k.event, User: k.user, Remote: k.remote, Listener: k.listener, Rule: k.rule,
+				Reason: k.reason, Operation: k.operation, Count: t.n - f.alike,
 			})
 		}
 	}
 	slices.SortStableFunc(sums, func(a, b Record) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.User, b.User)) })
-	f.second = second
+	f.span = span
 	clear(f.kinds)
 	return sums
 }

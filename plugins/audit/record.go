@@ -15,7 +15,7 @@ import (
 type Record struct {
 	// Time is when it has happened, or the first of them when Count is set; in UTC.
 	Time time.Time `json:"time"`
-	// Event says what: login, login_refused, logout, refreshed, refused, revoked (see core.EventKind), reload, reload_refused,
+	// Event says what: connection_refused, login, login_refused, logout, refreshed, refused, revoked (see core.EventKind), reload, reload_refused,
 	// admin, user_added, user_password, user_removed, users_imported, audit_lost.
 	Event string `json:"event"`
 	// User, Client and VHost are those of the session, or what a client has said that was refused.
@@ -38,7 +38,7 @@ type Record struct {
 	// Reason is the stable id of why, Detail says it to people.
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
-	// Count is how many there were of these within a second, beside those that have lines of their own.
+	// Count is how many there were of these within a second, or ten of connection_refused, beside those that have lines of their own.
 	Count int `json:"count,omitempty"`
 	// By is who has done it, of what is no client's doing: SIGHUP, a user of the admin server, an account of the system.
 	By string `json:"by,omitempty"`

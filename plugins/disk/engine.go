@@ -92,12 +92,10 @@ func (e *Engine) load() error {
 		}
 		*n, _ = binary.Uvarint(v)
 	}
-	v, err := e.counter('r')
-	if err != nil {
+	if err := e.retained.load(); err != nil {
 		return err
 	}
-	e.committer.topics.size, _ = binary.Varint(v)
-	e.retained.size.Store(e.committer.topics.size)
+	e.committer.topics.size = *e.retained.size.Load()
 	last, err := e.state.load(e.db)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"encoding/binary"
 	"errors"
 	"log/slog"
 
@@ -32,4 +33,10 @@ func Bodies(e *Engine) (n int, err error) {
 		err = errors.New("there is a body without a count, or the other way round")
 	}
 	return n / 2, errors.Join(err, it.Close())
+}
+
+// ForgetBytes leaves the count of what is retained as earlier versions have stored it.
+func ForgetBytes(e *Engine) error {
+	topics, _ := e.Retained().Size()
+	return e.db.Set([]byte{kindCounter, 'r'}, binary.AppendVarint(nil, int64(topics)), pebble.Sync)
 }

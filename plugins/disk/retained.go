@@ -41,13 +41,65 @@ func appendTopic(b []byte, topic string) []byte {
 // retained reads the messages from disk: there may be more than memory holds.
 type retained struct {
 	e    *Engine
-	size atomic.Int64
+	size atomic.Pointer[size]
+}
+
+// size is how much is retained.
+type size struct{ topics, bytes int64 }
+
+// appendTo is how it is stored, as readSize reads it.
+func (s size) appendTo(b []byte) []byte {
+	return binary.AppendVarint(binary.AppendVarint(b, s.topics), s.bytes)
+}
+
+// readSize reports whether the bytes were counted, too: earlier versions have not.
+func readSize(b []byte) (s size, whole bool) {
+	topics, n := binary.Varint(b)
+	bytes, m := binary.Varint(b[max(n, 0):])
+	return size{topics, bytes}, m > 0
 }
 
 var _ engine.Retained = (*retained)(nil)
 
-// Len implements engine.Retained.
-func (r *retained) Len() int { return int(r.size.Load()) }
+// Size implements engine.Retained.
+func (r *retained) Size() (topics int, bytes int64) {
+	s := r.size.Load()
+	return int(s.topics), s.bytes
+}
+
+// load reads how much there is.
+func (r *retained) load() error {
+	v, err := r.e.counter('r')
+	if err != nil {
+		return err
+	}
+	s, whole := readSize(v)
+	if !whole {
+		if s, err = r.count(); err != nil {
+			return err
+		}
+	}
+	r.size.Store(&s)
+	return nil
+}
+
+// count looks at all that there is.
+func (r *retained) count() (s size, err error) {
+	it, err := r.e.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kindTopic}, UpperBound: []byte{kindTopic + 1}})
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, it.Error(), it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		i, err := look(it.Value())
+		if err != nil {
+			return s, err
+		}
+		s.topics++
+		s.bytes += int64(i.size)
+	}
+	return s, nil
+}
 
 // Match implements engine.Retained. No lock is held.
 func (r *retained) Match(ctx context.Context, filter string, fn func(*engine.Message) bool) error {
@@ -214,48 +266,62 @@ func (w *walk) skip(states []int, before, level []byte) []byte {
 
 // topicChanges are those of the group under way.
 type topicChanges struct {
-	size  int64
-	there map[string]bool // what the store does not show yet
-	sweep time.Time       // when to look for expired ones again
+	size  size
+	there map[string]int // bytes of topics of which the store does not show yet what they are; nothing: -1
+	sweep time.Time      // when to look for expired ones again
 	key   []byte
 }
 
-// exists reports whether a topic has a message.
-func (t *topicChanges) exists(c *committer, topic string) (bool, error) {
-	if there, ok := t.there[topic]; ok {
-		return there, nil
+// nothing is what a topic without a message has.
+const nothing = -1
+
+// bytes returns what the message of a topic counts as, or nothing.
+func (t *topicChanges) bytes(c *committer, topic string) (int, error) {
+	if bytes, ok := t.there[topic]; ok {
+		return bytes, nil
 	}
 	t.key = appendTopic(append(t.key[:0], kindTopic), topic)
-	_, closer, err := c.e.db.Get(t.key)
+	v, closer, err := c.e.db.Get(t.key)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return false, nil
+		return nothing, nil
 	}
 	if err != nil {
-		return false, err
+		return nothing, err
 	}
-	return true, closer.Close()
+	i, err := look(v)
+	return i.size, errors.Join(err, closer.Close())
+}
+
+// note counts that a topic has so many bytes, or nothing, in the place of others.
+func (t *topicChanges) note(topic string, was, is int) {
+	if t.there == nil {
+		t.there = make(map[string]int)
+	}
+	t.there[strings.Clone(topic)] = is
+	if was != nothing {
+		t.size.topics--
+		t.size.bytes -= int64(was)
+	}
+	if is != nothing {
+		t.size.topics++
+		t.size.bytes += int64(is)
+	}
 }
 
 func (t *topicChanges) set(c *committer, g *group, topic string, m *engine.Message) error {
-	there, err := t.exists(c, topic)
+	was, err := t.bytes(c, topic)
 	if err != nil {
 		return err
 	}
-	if t.there == nil {
-		t.there = make(map[string]bool)
-	}
-	t.there[strings.Clone(topic)] = m != nil
 	t.key = appendTopic(append(t.key[:0], kindTopic), topic)
 	if m == nil {
-		if !there {
+		t.note(topic, was, nothing)
+		if was == nothing {
 			return nil
 		}
-		t.size--
 		return g.batch.Delete(t.key, nil)
 	}
-	if !there {
-		t.size++
-	}
+	t.note(topic, was, m.Size())
 	if err := c.setMessage(g, t.key, m); err != nil || m.Expires.IsZero() {
 		return err
 	}
@@ -267,11 +333,8 @@ func appendExpiry(b []byte, at time.Time, topic string) []byte {
 	return append(b, topic...)
 }
 
-// finish stores how many there are, and deletes some that have expired.
+// finish deletes some that have expired, and stores how many there are.
 func (t *topicChanges) finish(c *committer, g *group) error {
-	if len(t.there) == 0 {
-		return nil
-	}
 	if now := time.Now(); !now.Before(t.sweep) {
 		more, err := t.expire(c, g, now)
 		if err != nil {
@@ -281,7 +344,10 @@ func (t *topicChanges) finish(c *committer, g *group) error {
 			t.sweep = now.Add(expiredGap)
 		}
 	}
-	return g.batch.Set([]byte{kindCounter, 'r'}, binary.AppendVarint(nil, t.size), nil)
+	if len(t.there) == 0 {
+		return nil
+	}
+	return g.batch.Set([]byte{kindCounter, 'r'}, t.size.appendTo(nil), nil)
 }
 
 func (t *topicChanges) expire(c *committer, g *group, now time.Time) (more bool, err error) {
@@ -324,14 +390,14 @@ func (t *topicChanges) expireOne(c *committer, g *group, topic string, now time.
 	if err = errors.Join(err, closer.Close()); err != nil || !expired(m, now) {
 		return err
 	}
-	t.size--
-	t.there[topic] = false
+	t.note(topic, m.Size(), nothing)
 	return g.batch.Delete(key, nil)
 }
 
 func (t *topicChanges) publish(r *retained) {
 	if len(t.there) > 0 {
-		r.size.Store(t.size)
+		s := t.size
+		r.size.Store(&s)
 		clear(t.there)
 	}
 }

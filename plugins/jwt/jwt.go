@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,9 @@ type Authenticator struct {
 	log    *slog.Logger
 	now    atomic.Pointer[checker]
 	change chan struct{} // something for Run to look at
+
+	revoked atomic.Pointer[func(again func(core.Principal) (core.Principal, error))]
+	proofs  atomic.Pointer[map[string]struct{}] // that were there when clients were last looked through
 }
 
 // checker checks tokens by one configuration.
@@ -39,6 +43,7 @@ var (
 	_ core.Authenticator = (*Authenticator)(nil)
 	_ core.Enabler       = (*Authenticator)(nil)
 	_ core.Runner        = (*Authenticator)(nil)
+	_ core.Revoker       = (*Authenticator)(nil)
 )
 
 // New reads the file of keys, which must be right if there is one. The URL is asked when Run begins.
@@ -49,11 +54,34 @@ func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
 	}
 	a := &Authenticator{log: log, change: make(chan struct{}, 1)}
 	a.now.Store(c)
+	a.review()
 	return a, nil
 }
 
-// Prepare reads the file of keys, which must be right if there is one. It makes the Authenticator reloadable. Tokens that
-// were accepted stay so until they expire. Keys of a URL that is the same go on counting until it has been asked.
+// OnRevoke implements core.Revoker: whose token was signed with a key that is not configured any more, or not in the file
+// any more, is logged out. What a URL leaves out ends nobody: issuers drop keys that tokens are still good for. Other
+// changes (the issuer, the audience) count from the next login on.
+func (a *Authenticator) OnRevoke(fn func(again func(core.Principal) (core.Principal, error))) {
+	a.revoked.Store(&fn)
+}
+
+// review ends those whose key is not there any more, if the keys are others than the last time.
+func (a *Authenticator) review() {
+	proofs := a.now.Load().proofs()
+	old, fn := a.proofs.Swap(&proofs), a.revoked.Load()
+	if fn == nil || old != nil && maps.Equal(*old, proofs) {
+		return
+	}
+	(*fn)(func(p core.Principal) (core.Principal, error) {
+		if _, there := proofs[p.Proof]; p.Proof != "" && !there {
+			return p, errors.New("the key that the token was signed with was removed")
+		}
+		return p, nil
+	})
+}
+
+// Prepare reads the file of keys, which must be right if there is one. It makes the Authenticator reloadable. Keys of a URL
+// that is the same go on counting until it has been asked.
 func (a *Authenticator) Prepare(next Config) (core.Change, error) {
 	c, err := newChecker(next, a.log)
 	if err != nil {
@@ -65,6 +93,7 @@ func (a *Authenticator) Prepare(next Config) (core.Change, error) {
 	}
 	ch := core.Change{Apply: func() {
 		a.now.Store(c)
+		a.review()
 		select {
 		case a.change <- struct{}{}:
 		default: // Run has not seen the one before yet
@@ -98,6 +127,7 @@ func newChecker(cfg Config, log *slog.Logger) (*checker, error) {
 		if err != nil {
 			return nil, fmt.Errorf("auth.jwt.secret: %w", err)
 		}
+		k.proof = fingerprint(k.value)
 		c.fixed = append(c.fixed, k)
 	}
 	if cfg.KeyFile != "" {
@@ -145,7 +175,7 @@ func (c *checker) source(name string) *source {
 // Run reads keys again.
 func (a *Authenticator) Run(ctx context.Context, ready func()) error {
 	c := a.now.Load()
-	c.refresh(ctx)
+	a.refresh(ctx, c)
 	ready()
 	t := time.NewTicker(c.cfg.Refresh)
 	defer t.Stop()
@@ -158,15 +188,33 @@ func (a *Authenticator) Run(ctx context.Context, ready func()) error {
 			t.Reset(c.cfg.Refresh)
 		case <-t.C:
 		}
-		c.refresh(ctx)
+		a.refresh(ctx, c)
 	}
 }
 
 // refresh reads keys again.
-func (c *checker) refresh(ctx context.Context) {
+func (a *Authenticator) refresh(ctx context.Context, c *checker) {
 	for _, s := range c.sources {
 		s.refresh(ctx, time.Second)
 	}
+	a.review()
+}
+
+// proofs are the fingerprints of the keys that an operator answers for: those of the configuration, and of the file.
+func (c *checker) proofs() map[string]struct{} {
+	all := make(map[string]struct{})
+	add := func(keys []key) {
+		for i := range keys {
+			if keys[i].proof != "" {
+				all[keys[i].proof] = struct{}{}
+			}
+		}
+	}
+	add(c.fixed)
+	for _, s := range c.sources {
+		add(s.current())
+	}
+	return all
 }
 
 // Authenticate implements core.Authenticator. Clients that have a user name and a password only may give a token as
@@ -180,15 +228,21 @@ func (a *Authenticator) Authenticate(ctx context.Context, l *core.Login) (core.P
 	if !c.enabled() || !signed(text) {
 		return core.Principal{}, core.ErrSkip
 	}
-	claims := jwtlib.MapClaims{}
-	_, err := c.parser.ParseWithClaims(text, claims, func(t *jwtlib.Token) (any, error) { return c.keysFor(ctx, t) })
+	claims, used := jwtlib.MapClaims{}, key{}
+	_, err := c.parser.ParseWithClaims(text, claims, func(t *jwtlib.Token) (any, error) {
+		var err error
+		used, err = c.keyFor(ctx, t)
+		return used.value, err
+	})
 	switch {
 	case errors.Is(err, jwtlib.ErrTokenExpired):
 		return core.Principal{}, fmt.Errorf("token: %w: %w", core.ErrTokenExpired, core.ErrLogin)
 	case err != nil:
 		return core.Principal{}, fmt.Errorf("%w: %w", err, core.ErrLogin)
 	}
-	return c.principal(claims)
+	p, err := c.principal(claims)
+	p.Proof = used.proof
+	return p, err
 }
 
 // signed reports whether text has the form of a JWS, RFC 7515 section 7.1. Every header begins with `{"`.
@@ -198,30 +252,38 @@ func signed(text string) bool {
 
 var errNoKey = errors.New("no key that is known here fits")
 
-// keysFor returns the keys that may check t; sources are asked again when there is none.
-func (c *checker) keysFor(ctx context.Context, t *jwtlib.Token) (any, error) {
+// keyFor returns the key that has signed t, or else one that might have; sources are asked again when there is none.
+func (c *checker) keyFor(ctx context.Context, t *jwtlib.Token) (key, error) {
 	if t.Header["crit"] != nil { // RFC 7515, section 4.1.11: nothing that is critical is understood here
-		return nil, errors.New("the header has critical parameters that are not known here")
+		return key{}, errors.New("the header has critical parameters that are not known here")
 	}
 	id, _ := t.Header["kid"].(string)
-	if set := c.fitting(t.Method.Alg(), id); len(set.Keys) > 0 {
-		return set, nil
+	fitting := c.fitting(t.Method.Alg(), id)
+	if len(fitting) == 0 || id != "" && !slices.ContainsFunc(fitting, func(k key) bool { return k.id == id }) {
+		for _, s := range c.sources {
+			s.refresh(context.WithoutCancel(ctx), soonest) // else who comes and goes could have it asked again and again
+		}
+		if fitting = c.fitting(t.Method.Alg(), id); len(fitting) == 0 {
+			return key{}, errNoKey
+		}
 	}
-	for _, s := range c.sources {
-		s.refresh(context.WithoutCancel(ctx), soonest) // else who comes and goes could have it asked again and again
+	if len(fitting) > 1 {
+		signed := t.Raw[:strings.LastIndexByte(t.Raw, '.')]
+		for _, k := range fitting {
+			if t.Method.Verify(signed, t.Signature, k.value) == nil {
+				return k, nil
+			}
+		}
 	}
-	if set := c.fitting(t.Method.Alg(), id); len(set.Keys) > 0 {
-		return set, nil
-	}
-	return nil, errNoKey
+	return fitting[0], nil
 }
 
-func (c *checker) fitting(algorithm, id string) jwtlib.VerificationKeySet {
-	var set jwtlib.VerificationKeySet
+// fitting returns the keys that may check what was signed so; those without an id fit any.
+func (c *checker) fitting(algorithm, id string) (all []key) {
 	add := func(keys []key) {
 		for i := range keys {
 			if keys[i].fits(algorithm, id) {
-				set.Keys = append(set.Keys, keys[i].value)
+				all = append(all, keys[i])
 			}
 		}
 	}
@@ -229,7 +291,7 @@ func (c *checker) fitting(algorithm, id string) jwtlib.VerificationKeySet {
 	for _, s := range c.sources {
 		add(s.current())
 	}
-	return set
+	return all
 }
 
 // principal is who the claims say.

@@ -16,11 +16,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -505,6 +507,65 @@ func TestRun(t *testing.T) {
 			t.Errorf("after a day: %s", got)
 		}
 	})
+}
+
+// TestRevoked ends who has come with a key that was taken out of the configuration or its file, and nobody else.
+func TestRevoked(t *testing.T) {
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	one, two, far := newKeys(t), newKeys(t), newKeys(t)
+	i := newIssuer(t)
+	i.serve(false, toSet(t, toJWK(t, "3", far.ed.Public())))
+	path := write(t, "keys.pem", append(toPEM(t, one.ed.Public()), toPEM(t, two.ed.Public())...))
+	cfg := config(func(c *jwt.Config) { c.Secret, c.KeyFile, c.JWKSURL = secret, path, i.URL })
+	a := newJWT(t, cfg)
+	tokens := map[string]string{
+		"secret": sign(t, "HS256", "", []byte(secret), good()), "one": sign(t, "EdDSA", "", one.ed, good()),
+		"two": sign(t, "EdDSA", "", two.ed, good()), "far": sign(t, "EdDSA", "3", far.ed, good()),
+	}
+	in := make(map[string]core.Principal)
+	asked := 0
+	a.OnRevoke(func(again func(core.Principal) (core.Principal, error)) {
+		asked++
+		for name, p := range in {
+			if _, err := again(p); err != nil {
+				delete(in, name)
+			}
+		}
+	})
+	for name, token := range tokens {
+		p, err := a.Authenticate(t.Context(), &core.Login{Token: token})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if strings.Contains(p.Proof, secret) {
+			t.Error("the secret is its own proof")
+		}
+		in[name] = p
+	}
+	reload := func(cfg jwt.Config, want ...string) {
+		t.Helper()
+		c, err := a.Prepare(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Apply()
+		if got := slices.Sorted(maps.Keys(in)); !slices.Equal(got, want) {
+			t.Errorf("%q are still there, want %q", got, want)
+		}
+	}
+	reload(cfg, "far", "one", "secret", "two")
+	if asked != 0 {
+		t.Error("clients were looked through, and nothing has changed")
+	}
+	if err := os.WriteFile(path, toPEM(t, two.ed.Public()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reload(cfg, "far", "secret", "two")
+	cfg.Secret = core.Secret(strings.Repeat("another ", 5))
+	reload(cfg, "far", "two")
+	i.serve(true, nil)
+	cfg.KeyFile, cfg.JWKSURL = "", i.URL+"/elsewhere"
+	reload(cfg, "far")
 }
 
 // TestGone has clients that come with an unknown key and go again: they cause no more requests than others.

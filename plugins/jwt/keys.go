@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -22,7 +23,22 @@ type key struct {
 	id         string
 	algorithm  string // empty: any that fits
 	algorithms []string
-	value      any // []byte, *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
+	value      any    // []byte, *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
+	proof      string // its fingerprint; empty if it is no matter of the operator's when it goes
+}
+
+// fingerprint tells the value of a key from all others.
+func fingerprint(value any) string {
+	data, isSecret := value.([]byte)
+	if !isSecret {
+		der, err := x509.MarshalPKIXPublicKey(value)
+		if err != nil {
+			return "" // newKey has seen that it is of a kind that can be written
+		}
+		data = der
+	}
+	sum := sha256.Sum256(data)
+	return string(sum[:])
 }
 
 // fits reports whether k may check what was signed so.

@@ -43,7 +43,11 @@ func fileSource(path string, log *slog.Logger) *source {
 		if err != nil {
 			return nil, err
 		}
-		return parseKeys(data, true)
+		keys, err := parseKeys(data, true)
+		for i := range keys {
+			keys[i].proof = fingerprint(keys[i].value)
+		}
+		return keys, err
 	}}
 }
 

@@ -19,13 +19,13 @@ type Collector struct {
 
 	connections, accepted, ended, receivedBytes, sentBytes, certificates metric
 
-	store, storeFree                                 metric
-	sessions, kept, subscriptions, retained          metric
-	received, delivered, receivedBody, deliveredBody metric
-	dropped, disconnects                             metric
-	limitRefused, limitSlowed                        metric
-	memory, memoryBudget                             metric
-	auditWritten, auditLost                          metric
+	store, storeFree                                       metric
+	sessions, kept, subscriptions, retained, retainedBytes metric
+	received, delivered, receivedBody, deliveredBody       metric
+	dropped, disconnects                                   metric
+	limitRefused, limitSlowed                              metric
+	memory, memoryBudget                                   metric
+	auditWritten, auditLost                                metric
 
 	queues, ready, unacked                               metric
 	queueReady, queueUnacked, queueConsumers, queueBytes metric
@@ -61,6 +61,7 @@ func NewCollector(cfg Config, source Source) *Collector {
 	c.kept = gauge("sessions_kept", "Sessions kept while their client is away.", "vhost")
 	c.subscriptions = gauge("subscriptions", "Subscriptions.", "vhost")
 	c.retained = gauge("retained_messages", "Retained messages.")
+	c.retainedBytes = gauge("retained_bytes", "Bytes of retained messages.")
 	c.received = counter("messages_received_total", "Messages published by clients.", "vhost", "protocol")
 	c.delivered = counter("messages_delivered_total", "Messages delivered to clients.", "vhost", "protocol")
 	c.receivedBody = counter("message_received_bytes_total", "Bytes in the bodies of messages published by clients.", "vhost", "protocol")
@@ -111,6 +112,9 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	if c.source.Listeners != nil {
 		c.collectListeners(o, c.source.Listeners())
 	}
+	if c.source.Certificates != nil {
+		c.collectCertificates(o, "admin", c.source.Certificates())
+	}
 	if c.source.Audit != nil {
 		written, lost := c.source.Audit()
 		o.put(c.auditWritten, float64(written))
@@ -138,14 +142,19 @@ func (c *Collector) collectListeners(o output, ls []Listener) {
 		for reason, n := range l.Ended {
 			o.put(c.ended, float64(n), l.Name, l.Transport, reason)
 		}
-		for _, cert := range l.Certificates {
-			o.put(c.certificates, time.Until(cert.NotAfter).Seconds(), l.Name, cert.File, cert.Subject)
-		}
+		c.collectCertificates(o, l.Name, l.Certificates)
+	}
+}
+
+func (c *Collector) collectCertificates(o output, listener string, certs []Certificate) {
+	for _, cert := range certs {
+		o.put(c.certificates, time.Until(cert.NotAfter).Seconds(), listener, cert.File, cert.Subject)
 	}
 }
 
 func (c *Collector) collectBroker(o output, s *core.Stats) {
 	o.put(c.retained, float64(s.Retained))
+	o.put(c.retainedBytes, float64(s.RetainedBytes))
 	if s.Store != nil {
 		o.put(c.store, float64(s.Store.Bytes))
 		o.put(c.storeFree, float64(s.Store.Free))

@@ -72,7 +72,7 @@ func TestEverySeries(t *testing.T) {
 		Drops:       map[string]uint64{"slow_consumer": 6},
 		Disconnects: map[string]uint64{"heartbeat_timeout": 1},
 	})
-	stats.Retained, stats.Store = 7, &engine.Usage{Bytes: 4096, Free: 8192}
+	stats.Retained, stats.RetainedBytes, stats.Store = 7, 900, &engine.Usage{Bytes: 4096, Free: 8192}
 	stats.VHosts = append(stats.VHosts, core.VHostStats{Name: "shop", Counts: core.Counts{
 		Kept: 4, Protocols: map[string]core.ProtocolStats{"stomp": {Sessions: 3}}, Drops: map[string]uint64{"slow_consumer": 1},
 	}})
@@ -101,6 +101,7 @@ func TestEverySeries(t *testing.T) {
 		`wye_messages_dropped_total{reason="slow_consumer",vhost="shop"} 1`,
 		`wye_subscriptions{vhost="/"} 5`,
 		`wye_retained_messages 7`,
+		`wye_retained_bytes 900`,
 		`wye_store_bytes 4096`,
 		`wye_store_free_bytes 8192`,
 		`wye_messages_received_total{protocol="stomp",vhost="/"} 10`,

@@ -17,6 +17,8 @@ type Source struct {
 	Protocols []string
 	// Audit tells how many lines of the audit log were written, and how many were lost; nil: there is none.
 	Audit func() (written, lost uint64)
+	// Certificates tells of those of the admin server, which is no Listener; nil: it has none.
+	Certificates func() []Certificate
 	// Version is that of the program.
 	Version string
 }

@@ -100,6 +100,10 @@ func decode(pk *packets.Packet, version byte, b []byte, header int) error {
 	case packets.Unsubscribe:
 		return pk.UnsubscribeDecode(body)
 	case packets.Disconnect:
+		if version == 5 && len(body) == 1 { // a reason without properties, section 3.14.2.2.1: mochi overlooks it
+			pk.ReasonCode = body[0]
+			return nil
+		}
 		return pk.DisconnectDecode(body)
 	case packets.Auth:
 		return pk.AuthDecode(body)

@@ -70,7 +70,7 @@ func (p *peer) consume(s *subscription, retained core.RetainedMode) *core.Subscr
 		ID: s.text, Filter: s.target.filter, Group: s.target.group, NoLocal: s.noLocal, Retained: retained, Data: s,
 	}
 	if s.queued {
-		c.Ack, c.Durable = core.AckIndividual, p.durable
+		c.Ack, c.Durable, c.WithSession = core.AckIndividual, p.durable, p.durable
 	}
 	if s.queued && !s.shared {
 		c.Credit = p.window // of a shared queue the default of the broker, so that nobody hoards

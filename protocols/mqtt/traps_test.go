@@ -696,6 +696,19 @@ func TestEmpty(t *testing.T) {
 	})
 }
 
+// mochi overlooks the reason of a DISCONNECT that has nothing but a reason, and so the will that it asks for.
+func TestGoodbyeWithWill(t *testing.T) {
+	bubble(t, setup{}, func(t *testing.T, s *server) {
+		sub := s.client(hello{})
+		sub.subscribe("will", 0)
+		c := s.client(hello{id: "e", will: &willOf{topic: "will", body: "x"}})
+		c.write([]byte{0xE0, 1, 4})
+		if m := sub.message(); m.body != "x" {
+			t.Errorf("got %+v, want the will", m)
+		}
+	})
+}
+
 // mochi resumes a session that ended with its connection, if it is taken over while it lives.
 func TestExpiryZero(t *testing.T) {
 	bubble(t, setup{}, func(t *testing.T, s *server) {

@@ -103,7 +103,7 @@ func (s *session) open(opened *core.Session) {
 	s.core = opened
 	if _, found := opened.Resumed(); found {
 		// Another protocol's session of this client, with messages in it, does not end with this connection.
-		opened.SetExpiry(s.limits.SessionExpiry)
+		opened.SetExpiry(s.p.broker.Limits().SessionExpiry)
 	}
 	s.parser.SetVersion(s.version)
 	s.parser.SetLimits(frame.Limits{Headers: s.p.cfg.MaxHeaders, HeaderBytes: s.p.cfg.MaxHeaderBytes, Body: s.p.cfg.MaxBody})

@@ -34,7 +34,6 @@ type session struct {
 	core    *core.Session // nil before login
 	version frame.Version // does not change after login
 	reader  reader
-	limits  core.Limits
 	subs    map[string]*subscription
 	// composites are those of subs that acknowledge over several destinations, in 1.2.
 	composites []*subscription
@@ -73,7 +72,7 @@ var errLeave = errors.New("disconnect")
 
 func newSession(ctx context.Context, p *Protocol, c core.Conn) *session {
 	s := &session{
-		p: p, ctx: ctx, conn: c, kind: core.Text, limits: p.broker.Limits(),
+		p: p, ctx: ctx, conn: c, kind: core.Text,
 		parser: frame.NewParser(frame.Limits{
 			Headers:     min(loginHeaders, p.cfg.MaxHeaders),
 			HeaderBytes: min(loginHeaderBytes, p.cfg.MaxHeaderBytes),

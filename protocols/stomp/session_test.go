@@ -176,14 +176,24 @@ func TestLimits(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, h *house) {
-				p := h.login("1.2")
+			refused := func(t *testing.T, p *peer) {
+				t.Helper()
 				c.fn(p)
 				if f := p.expect("ERROR"); get(f, "reason") != "limit_exceeded" {
 					t.Errorf("got %s", text(f))
 				}
 				p.ended(core.ErrLimit)
-			}, small)
+			}
+			bubble(t, func(t *testing.T, h *house) { refused(t, h.login("1.2")) }, small)
+			bubble(t, func(t *testing.T, h *house) { // after a reload
+				p := h.login("1.2")
+				change, err := h.broker.Prepare(core.Options{Limits: limits, Anonymous: core.AnonymousAlways})
+				if err != nil {
+					t.Fatal(err)
+				}
+				change.Apply()
+				refused(t, p)
+			})
 		})
 	}
 }

@@ -22,7 +22,7 @@ type ackedIn struct {
 
 // room reports an error if more operations, or so many bytes, do not fit into t.
 func (s *session) room(t *transaction, ops int, bytes int64) error {
-	l := &s.limits
+	l := s.p.broker.Limits()
 	if n := len(t.Sends) + len(t.Settles) + ops; n > l.TransactionOps {
 		return s.core.Exceeded("transaction_ops", "a transaction may have %d frames", l.TransactionOps)
 	}
@@ -58,7 +58,7 @@ func (s *session) begin(f *frame.Frame, receipt string) error {
 		return err
 	case t != nil:
 		return fmt.Errorf("transaction %q has begun already: %w", clip(id), core.ErrInvalid)
-	case len(s.txs) >= s.limits.Transactions:
+	case len(s.txs) >= s.p.broker.Limits().Transactions:
 		return s.core.Exceeded("transactions", "%d transactions are open already", len(s.txs))
 	}
 	if s.txs == nil {

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"github.com/wyemq/wye/core/edge"
 	"github.com/wyemq/wye/transports/internal/wire"
 )
 
@@ -14,13 +15,13 @@ type Config struct {
 type Limits = wire.Limits
 
 // TLS is the configuration of a secure listener.
-type TLS = wire.TLS
+type TLS = edge.TLS
 
 // KeyPair is a certificate with its key.
-type KeyPair = wire.KeyPair
+type KeyPair = edge.KeyPair
 
 // Certificate tells of one that a listener has in use.
-type Certificate = wire.Certificate
+type Certificate = edge.Certificate
 
 // Stats is what a listener has counted.
 type Stats = wire.Stats

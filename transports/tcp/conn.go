@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 
@@ -29,12 +30,16 @@ var _ core.Conn = (*conn)(nil)
 func (c *conn) Serve(ctx context.Context) error {
 	info := c.Info()
 	if wire.Proxied(c.nc) {
-		if err := wire.Open(c.nc); err != nil {
+		err := wire.Open(c.nc)
+		info.Local, info.Remote = c.nc.LocalAddr(), c.nc.RemoteAddr()
+		if err != nil {
 			return err
 		}
-		info.Local, info.Remote = c.nc.LocalAddr(), c.nc.RemoteAddr()
 		if info.Refused == nil {
 			info.Refused = c.hub.Readdress(&c.Conn)
+		}
+		if info.Refused != nil {
+			c.hub.Refused(slog.LevelInfo, info, info.Refused)
 		}
 	}
 	if s, ok := c.nc.(*tls.Conn); ok {
@@ -44,6 +49,8 @@ func (c *conn) Serve(ctx context.Context) error {
 		switch {
 		case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("tls handshake: %w: %w", core.ErrLoginTimeout, err)
+		case errors.Is(err, io.EOF):
+			return err // who says nothing at all has just looked whether somebody is here
 		case err != nil:
 			return fmt.Errorf("tls handshake: %w: %w", core.ErrInvalid, err)
 		}

@@ -64,6 +64,7 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t.hub.Closing = func() { _ = l.Close() }
+	t.hub.Doorkeeper, _ = h.(core.Doorkeeper)
 	t.hub.Start(ctx)
 	accepted := make(chan error, 1)
 	var work sync.WaitGroup
@@ -109,8 +110,14 @@ func (t *Transport) admit(nc net.Conn, h core.Handler) {
 		info.Local, info.Remote = nc.LocalAddr(), nc.RemoteAddr()
 	}
 	if err := t.hub.Reserve(info.Remote); err != nil {
-		t.hub.LogRefused(slog.LevelInfo, core.ReasonID(err), err, "remote", nc.RemoteAddr())
-		if errors.Is(err, core.ErrShutdown) || !t.hub.ReserveToRefuse() {
+		served := !errors.Is(err, core.ErrShutdown) && t.hub.ReserveToRefuse()
+		switch {
+		case info.Remote != nil:
+			t.hub.Refused(slog.LevelInfo, info, err)
+		case !served: // nobody waits for the header
+			t.hub.Refused(slog.LevelInfo, &core.ConnInfo{ID: info.ID, Listener: info.Listener, Transport: info.Transport, Remote: wire.Peer(nc)}, err)
+		}
+		if !served {
 			_ = nc.Close()
 			return
 		}

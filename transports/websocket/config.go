@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/edge"
 	"github.com/wyemq/wye/transports/internal/wire"
 )
 
@@ -26,29 +27,23 @@ type Config struct {
 	Compression bool `koanf:"compression"`
 	// ProxyHeader is the one in which trusted proxies name their clients: x-forwarded-for, or forwarded (RFC 7239). The other
 	// is not looked at, because a proxy that does not know it passes on what a client has written there.
-	ProxyHeader string `koanf:"proxy_header" enum:"x-forwarded-for,forwarded"`
+	ProxyHeader edge.ProxyHeader `koanf:"proxy_header" enum:"x-forwarded-for,forwarded"`
 	// HSTS is for how long browsers are told to use nothing but TLS for the host, on all its ports (RFC 6797), by a
 	// listener with TLS; 0: they are not told.
 	HSTS time.Duration `koanf:"hsts"`
 }
 
-// The values of Config.ProxyHeader.
-const (
-	xForwardedFor = "x-forwarded-for"
-	forwardedFor  = "forwarded"
-)
-
 // Limits are what a listener's connections may use.
 type Limits = wire.Limits
 
 // TLS is the configuration of a secure listener.
-type TLS = wire.TLS
+type TLS = edge.TLS
 
 // KeyPair is a certificate with its key.
-type KeyPair = wire.KeyPair
+type KeyPair = edge.KeyPair
 
 // Certificate tells of one that a listener has in use.
-type Certificate = wire.Certificate
+type Certificate = edge.Certificate
 
 // Stats is what a listener has counted.
 type Stats = wire.Stats
@@ -59,7 +54,7 @@ func DefaultConfig() Config {
 	l.IdleTimeout = 75 * time.Second // three PINGs that nobody answered
 	return Config{
 		Listen: wire.Listen{Limits: l}, AllowMissingOrigin: true, PingInterval: 25 * time.Second,
-		ProxyHeader: xForwardedFor, HSTS: 365 * 24 * time.Hour,
+		ProxyHeader: edge.XForwardedFor, HSTS: 365 * 24 * time.Hour,
 	}
 }
 
@@ -85,8 +80,8 @@ func (c Config) validate(key string) error {
 			errs = append(errs, fmt.Errorf("%s.allowed_origins: %w", key, err))
 		}
 	}
-	if c.ProxyHeader != xForwardedFor && c.ProxyHeader != forwardedFor {
-		errs = append(errs, fmt.Errorf("%s.proxy_header: must be %s or %s, is %q", key, xForwardedFor, forwardedFor, c.ProxyHeader))
+	if err := c.ProxyHeader.Validate(key + ".proxy_header"); err != nil {
+		errs = append(errs, err)
 	}
 	if c.HSTS < 0 {
 		errs = append(errs, fmt.Errorf("%s.hsts: must be 0 (not sent) or more, is %s", key, c.HSTS))

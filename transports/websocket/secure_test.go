@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/edge"
 	"github.com/wyemq/wye/core/transporttest"
 	"github.com/wyemq/wye/transports/websocket"
 )
@@ -102,7 +103,7 @@ func TestProxyProtocol(t *testing.T) {
 func TestProxyHeader(t *testing.T) {
 	for name, want := range map[string]string{"x-forwarded-for": "192.0.2.1", "forwarded": "192.0.2.2"} {
 		cfg := websocket.DefaultConfig()
-		cfg.TrustedProxies, cfg.ProxyHeader = []string{"127.0.0.1"}, name
+		cfg.TrustedProxies, cfg.ProxyHeader = []string{"127.0.0.1"}, edge.ProxyHeader(name)
 		infos := make(chan *core.ConnInfo, 1)
 		s := serve(t, cfg, spy{infos})
 		connect(t, s.addr, "X-Forwarded-For", "6.6.6.6, 192.0.2.1", "Forwarded", `for=6.6.6.6, for="192.0.2.2"`)

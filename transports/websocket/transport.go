@@ -30,6 +30,9 @@ type settings struct {
 	origins origins
 }
 
+// kind is what it is called in ConnInfo.
+const kind = "websocket"
+
 var _ core.Transport = (*Transport)(nil)
 
 // New returns a listener called name. Nothing is bound yet.
@@ -95,6 +98,7 @@ func (t *Transport) ServeListener(ctx context.Context, l net.Listener, h core.Ha
 		ConnContext:       waiting.context,
 	}
 	t.hub.Closing = func() { _ = srv.Close() } // plain HTTP; what is upgraded is no longer the server's
+	t.hub.Doorkeeper, _ = h.(core.Doorkeeper)
 	t.hub.Start(ctx)
 	served := make(chan error, 1)
 	var work sync.WaitGroup
@@ -122,6 +126,7 @@ func Handler(ctx context.Context, cfg Config, h core.Handler, log *slog.Logger) 
 		return nil, nil, err
 	}
 	t := newTransport("http", cfg, log)
+	t.hub.Doorkeeper, _ = h.(core.Doorkeeper)
 	t.hub.Start(ctx)
 	var work sync.WaitGroup
 	work.Go(t.hub.Run)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -64,11 +63,7 @@ func (u *upgrade) secure(w http.ResponseWriter, r *http.Request) {
 
 // client returns the address of whoever asks, as the proxies tell it that are trusted.
 func (u *upgrade) client(r *http.Request) net.Addr {
-	hops := wire.ForwardedFor(r.Header.Values("X-Forwarded-For"))
-	if u.t.now.Load().cfg.ProxyHeader == forwardedFor {
-		hops = wire.Forwarded(r.Header.Values("Forwarded"))
-	}
-	return u.t.Trusted().Client(peer(r.RemoteAddr), hops)
+	return u.t.Trusted().Requester(r, u.t.now.Load().cfg.ProxyHeader)
 }
 
 // ServeHTTP implements http.Handler. It returns as soon as the connection is upgraded, which lets the
@@ -80,8 +75,8 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		w.Header().Set("Connection", "close") // what follows may be a body, or HTTP/2
-		u.refuse(w, r, remote, http.StatusMethodNotAllowed, core.ErrInvalid.ID(),
-			fmt.Errorf("this is a WebSocket endpoint, connect with GET, not %s", clip(r.Method)))
+		u.refuse(w, r, remote, http.StatusMethodNotAllowed, core.ErrInvalid,
+			fmt.Sprintf("this is a WebSocket endpoint, connect with GET, not %s", clip(r.Method)))
 		return
 	}
 	if !websocket.IsWebSocketUpgrade(r) {
@@ -89,11 +84,11 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := handshake(r); err != nil {
-		u.refuse(w, r, remote, http.StatusBadRequest, core.ErrInvalid.ID(), err)
+		u.refuse(w, r, remote, http.StatusBadRequest, core.ErrInvalid, err.Error())
 		return
 	}
 	if err := u.t.now.Load().origins.check(r, u.t.ours); err != nil {
-		u.refuse(w, r, remote, http.StatusForbidden, "foreign_origin", err)
+		u.refuse(w, r, remote, http.StatusForbidden, errOrigin, err.Error())
 		return
 	}
 	offered, bearer := offers(r)
@@ -101,20 +96,21 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(offered) > 0 {
 		var ok bool
 		if chosen, ok = u.h.Select(offered); !ok {
-			u.refuse(w, r, remote, http.StatusBadRequest, "unknown_subprotocol",
-				fmt.Errorf("none of the subprotocols offered (%s) is known here; known are: %s", clip(strings.Join(offered, ", ")), u.known()))
+			u.refuse(w, r, remote, http.StatusBadRequest, errSubprotocol,
+				fmt.Sprintf("none of the subprotocols offered (%s) is known here; known are: %s", clip(strings.Join(offered, ", ")), u.known()))
 			return
 		}
 	}
-	if d, ok := u.h.(core.Doorkeeper); ok {
+	if d := u.t.hub.Doorkeeper; d != nil {
 		if err := d.Admit(); err != nil {
-			u.t.hub.Refuse(core.ReasonID(err))
-			u.full(w, r, remote, err)
+			u.t.hub.Refuse(slog.LevelInfo, u.asked(r, remote), err)
+			full(w, err)
 			return
 		}
 	}
 	if err := u.t.hub.Reserve(remote); err != nil {
-		u.full(w, r, remote, err)
+		u.t.hub.Refused(slog.LevelInfo, u.asked(r, remote), err)
+		full(w, err)
 		return
 	}
 	u.accept(w, r, remote, chosen, bearer)
@@ -146,19 +142,39 @@ func (u *upgrade) accept(w http.ResponseWriter, r *http.Request, remote net.Addr
 	ws, err := up.Upgrade(&hijacker{ResponseWriter: w, take: func(nc net.Conn) (net.Conn, *bufio.Reader) { return c.take(&u.t.hub, nc, info) }}, r, head)
 	if err != nil {
 		u.t.hub.Release(remote)
-		u.t.hub.Refuse(core.ErrInvalid.ID())
-		u.t.hub.LogRefused(slog.LevelInfo, core.ErrInvalid.ID(), err, "remote", remote, "path", clip(info.Path))
+		u.t.hub.Refuse(slog.LevelInfo, u.asked(r, remote), &refusal{err.Error(), core.ErrInvalid})
 		return
 	}
 	c.open(ws)
 	u.t.hub.Serve(&c.Conn, c)
 }
 
+// Reasons of this transport alone.
+var (
+	errOrigin      = core.NewReason("foreign_origin", 1008, "foreign origin")
+	errSubprotocol = core.NewReason("unknown_subprotocol", 1002, "unknown subprotocol")
+)
+
+// refusal is a text, as it is answered, with a reason.
+type refusal struct {
+	text   string
+	reason *core.Reason
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// Unwrap returns the reason.
+func (r *refusal) Unwrap() error { return r.reason }
+
 // refuse counts, logs and answers.
-func (u *upgrade) refuse(w http.ResponseWriter, r *http.Request, remote net.Addr, status int, reason string, err error) {
-	u.t.hub.Refuse(reason)
-	u.t.hub.LogRefused(slog.LevelInfo, reason, err, "remote", remote, "path", clip(r.URL.Path))
-	reply(w, status, err.Error())
+func (u *upgrade) refuse(w http.ResponseWriter, r *http.Request, remote net.Addr, status int, reason *core.Reason, text string) {
+	u.t.hub.Refuse(slog.LevelInfo, u.asked(r, remote), &refusal{text, reason})
+	reply(w, status, text)
+}
+
+// asked is what is told of a request that comes to nothing.
+func (u *upgrade) asked(r *http.Request, remote net.Addr) *core.ConnInfo {
+	return &core.ConnInfo{Listener: u.t.Name(), Transport: kind, Remote: remote, Path: clip(strings.Clone(r.URL.Path))}
 }
 
 // longest is how much of what a client says comes back to it, or goes into the log.
@@ -172,12 +188,11 @@ func clip(s string) string {
 }
 
 // full answers when the hub has no place.
-func (u *upgrade) full(w http.ResponseWriter, r *http.Request, remote net.Addr, err error) {
+func full(w http.ResponseWriter, err error) {
 	status := http.StatusServiceUnavailable
 	if limit := new(wire.LimitError); errors.As(err, &limit) && limit.PerAddress {
 		status = http.StatusTooManyRequests
 	}
-	u.t.hub.LogRefused(slog.LevelInfo, core.ReasonID(err), err, "remote", remote, "path", clip(r.URL.Path))
 	w.Header().Set("Retry-After", "5")
 	reply(w, status, err.Error())
 }
@@ -237,7 +252,7 @@ func forwarded(r *http.Request) bool {
 // info copies what is kept, because the strings of a request share one piece of memory.
 func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
 	info := &core.ConnInfo{
-		ID: wire.NewID(), Listener: u.t.Name(), Transport: "websocket",
+		ID: wire.NewID(), Listener: u.t.Name(), Transport: kind,
 		Subprotocol: strings.Clone(chosen), Path: strings.Clone(r.URL.Path), Host: strings.Clone(r.Host), TLS: r.TLS,
 		Header: make(http.Header), Forwarded: forwarded(r), Ticket: strings.Clone(r.URL.Query().Get("ticket")),
 	}
@@ -251,21 +266,6 @@ func (u *upgrade) info(r *http.Request, chosen string) *core.ConnInfo {
 	}
 	return info
 }
-
-// peer reads the address that the HTTP server gives.
-func peer(s string) net.Addr {
-	ap, err := netip.ParseAddrPort(s)
-	if err != nil {
-		return textAddr(strings.Clone(s))
-	}
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
-}
-
-// textAddr is an address that is no IP address, as of a unix socket.
-type textAddr string
-
-func (textAddr) Network() string  { return "unix" }
-func (a textAddr) String() string { return string(a) }
 
 // hijacker hands gorilla a net.Conn of ours in the place of the server's.
 type hijacker struct {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/transports/internal/wire"
 )
 
 // waiting knows the connections that are not upgraded. There may be some more of them than may be served, because each
@@ -88,7 +89,7 @@ func (w *waiting) state(nc net.Conn, s http.ConnState) {
 	switch {
 	case full:
 		w.t.hub.Reached("handshakes")
-		w.refuse(nc, slog.LevelInfo, fmt.Errorf("%d connections are in the handshake: %w", w.most(), core.ErrLimit))
+		w.refuse(wire.Peer(nc), slog.LevelInfo, fmt.Errorf("%d connections are in the handshake: %w", w.most(), core.ErrLimit))
 		_ = nc.Close()
 	case s == http.StateClosed && a != nil && !a.told:
 		w.ended(nc, a)
@@ -97,16 +98,19 @@ func (w *waiting) state(nc net.Conn, s http.ConnState) {
 
 // ended tells of a connection that is closed and has not come to the handler.
 func (w *waiting) ended(nc net.Conn, a *attempt) {
-	login := w.t.hub.Settings().LoginTimeout
+	login, opened := w.t.hub.Settings().LoginTimeout, wire.Open(nc)
+	from := nc.RemoteAddr()
 	switch {
 	case time.Since(a.begun) >= login:
-		w.refuse(nc, slog.LevelInfo, fmt.Errorf("no HTTP request within %s (login_timeout): %w", login, core.ErrLoginTimeout))
+		w.refuse(from, slog.LevelInfo, fmt.Errorf("no HTTP request within %s (login_timeout): %w", login, core.ErrLoginTimeout))
+	case opened != nil && !errors.Is(opened, io.EOF):
+		w.refuse(from, slog.LevelInfo, opened)
 	case insecure(nc) != nil:
-		w.refuse(nc, slog.LevelInfo, fmt.Errorf("tls handshake: %w: %w", core.ErrInvalid, insecure(nc)))
+		w.refuse(from, slog.LevelInfo, fmt.Errorf("tls handshake: %w: %w", core.ErrInvalid, insecure(nc)))
 	case a.bytes:
-		w.refuse(nc, slog.LevelInfo, fmt.Errorf("what came is no HTTP request that can be answered: %w", core.ErrInvalid))
+		w.refuse(from, slog.LevelInfo, fmt.Errorf("what came is no HTTP request that can be answered: %w", core.ErrInvalid))
 	default:
-		w.refuse(nc, slog.LevelDebug, errors.New("closed without a request"))
+		w.refuse(from, slog.LevelDebug, errors.New("closed without a request"))
 	}
 }
 
@@ -123,8 +127,6 @@ func insecure(nc net.Conn) error {
 	return err
 }
 
-func (w *waiting) refuse(nc net.Conn, level slog.Level, err error) {
-	reason := core.ReasonID(err)
-	w.t.hub.Refuse(reason)
-	w.t.hub.LogRefused(level, reason, err, "remote", nc.RemoteAddr())
+func (w *waiting) refuse(from net.Addr, level slog.Level, err error) {
+	w.t.hub.Refuse(level, &core.ConnInfo{Listener: w.t.Name(), Transport: kind, Remote: from}, err)
 }

@@ -16,7 +16,8 @@ type retained struct {
 	mu      sync.RWMutex // of the trie and of expires
 	root    leaf
 	expires expiryHeap
-	size    int // topics that have a message
+	topics  int   // that have a message
+	bytes   int64 // of these messages
 }
 
 var _ engine.Retained = (*retained)(nil)
@@ -30,14 +31,14 @@ type leaf struct {
 	place    int // in the heap of what expires, from 1; 0: not there
 }
 
-// set stores, or clears with nil. On the way it forgets a few of those that have expired.
+// expiredMost is how many messages that have expired are forgotten at a time.
+const expiredMost = 64
+
+// set stores, or clears with nil.
 func (r *retained) set(topic string, m *engine.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
-	for n := 0; n < 4 && len(r.expires) > 0 && expired(r.expires[0].msg, now); n++ {
-		r.store(r.expires[0], nil)
-	}
+	r.sweep()
 	l := &r.root
 	for level := range strings.SplitSeq(topic, "/") {
 		c := l.children[level]
@@ -62,10 +63,12 @@ func (r *retained) store(l *leaf, m *engine.Message) {
 		heap.Remove(&r.expires, l.place-1)
 	}
 	if l.msg != nil {
-		r.size--
+		r.topics--
+		r.bytes -= int64(l.msg.Size())
 	}
 	if m != nil {
-		r.size++
+		r.topics++
+		r.bytes += int64(m.Size())
 	}
 	l.msg = m
 	if m != nil && !m.Expires.IsZero() {
@@ -77,11 +80,23 @@ func (r *retained) store(l *leaf, m *engine.Message) {
 	}
 }
 
-// Len implements engine.Retained.
-func (r *retained) Len() int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.size
+// sweep forgets some of what has expired. The caller holds mu.
+func (r *retained) sweep() {
+	if len(r.expires) == 0 {
+		return
+	}
+	now := time.Now()
+	for n := 0; n < expiredMost && len(r.expires) > 0 && expired(r.expires[0].msg, now); n++ {
+		r.store(r.expires[0], nil)
+	}
+}
+
+// Size implements engine.Retained.
+func (r *retained) Size() (topics int, bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sweep()
+	return r.topics, r.bytes
 }
 
 func expired(m *engine.Message, now time.Time) bool {

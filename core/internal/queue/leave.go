@@ -37,7 +37,7 @@ func (q *Queue) trim() (want bool) {
 		if lane < 0 {
 			return q.more
 		}
-		q.condemn(q.takeOut(lane, q.lanes[lane].head), reasonLength)
+		q.condemn(q.takeOut(lane, q.lanes[lane].head), ReasonLength)
 	}
 	return false
 }

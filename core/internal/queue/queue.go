@@ -32,7 +32,7 @@ const (
 	reasonDeliveries = "max_deliveries"
 	reasonRejected   = "rejected"
 	reasonExpired    = "expired"
-	reasonLength     = "max_length"
+	ReasonLength     = "max_length" // there was no room
 )
 
 // Config is how a queue behaves. Zero values mean what the comments say.

@@ -9,12 +9,24 @@ import (
 // no end.
 type Window struct {
 	mu      sync.Mutex // of what follows; it is taken with the lock of a queue held, never the other way round
-	left    int
+	size    int
+	left    int // less than none after it was made smaller
 	waiting []*Queue
 }
 
 // NewWindow returns a window of n records.
-func NewWindow(n int) *Window { return &Window{left: n} }
+func NewWindow(n int) *Window { return &Window{size: n, left: n} }
+
+// Resize makes it one of n records. What consumers have beyond that they keep.
+func (w *Window) Resize(n int) {
+	w.mu.Lock()
+	w.left += n - w.size
+	w.size = n
+	wake := w.waiting
+	w.waiting = nil
+	w.mu.Unlock()
+	wakeAll(wake)
+}
 
 // take takes one; when there is none, q is woken as soon as there is.
 func (w *Window) take(q *Queue) bool {

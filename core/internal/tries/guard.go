@@ -41,11 +41,28 @@ type pair struct {
 	from netip.Prefix
 }
 
-// Configure changes how slow guessing is made from now on. What was counted stays.
+// Configure changes how slow guessing is made from now on. What was counted stays, but nobody has to wait for longer than he
+// would have to now.
 func (g *Guard) Configure(cfg Config) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if cfg == g.cfg {
+		return
+	}
 	g.cfg = cfg
+	now := time.Now()
+	for _, e := range g.addresses.entries {
+		g.shorten(e, now)
+	}
+	for _, e := range g.users.entries {
+		g.shorten(e, now)
+	}
+}
+
+func (g *Guard) shorten(e *entry, now time.Time) {
+	if until := now.Add(g.after(e.fails)); until.Before(e.until) {
+		e.until = until
+	}
 }
 
 // New returns a guard.
@@ -66,8 +83,8 @@ func (e *TooManyError) Error() string {
 	return fmt.Sprintf("too many failed logins from this address, try again in %v", max(e.After.Round(time.Second), time.Second))
 }
 
-// network is what counts as one address: of IPv6, whoever has one has 2^64.
-func network(a netip.Addr) netip.Prefix {
+// Network is what counts as one address: of IPv6, whoever has one has 2^64.
+func Network(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
 	if a.Is6() {
@@ -87,7 +104,7 @@ func (g *Guard) Wait(ctx context.Context, from netip.Addr, user string) (waited 
 		return false, nil
 	}
 	for {
-		wait, turn := g.delay(network(from), user, time.Now(), end)
+		wait, turn := g.delay(Network(from), user, time.Now(), end)
 		if turn {
 			return waited, &TooManyError{wait}
 		}
@@ -163,7 +180,7 @@ func (g *Guard) after(fails int) time.Duration {
 
 // Failed notes that the credentials of a try were wrong.
 func (g *Guard) Failed(from netip.Addr, user string) {
-	now, where := time.Now(), network(from)
+	now, where := time.Now(), Network(from)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.cfg.First <= 0 {
@@ -191,5 +208,5 @@ func (g *Guard) Passed(from netip.Addr, user string) {
 	if g.cfg.First <= 0 || user == "" {
 		return
 	}
-	g.good.note(pair{user, network(from)}, time.Now(), goodFor)
+	g.good.note(pair{user, Network(from)}, time.Now(), goodFor)
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -203,9 +204,10 @@ const (
 	refusedBurst = 20 * time.Second
 )
 
-// LogRefused writes that a connection was refused, unless there are too many of such lines: then their number comes with the
-// next one.
-func (h *Hub) LogRefused(level slog.Level, reason string, err error, attrs ...any) {
+// Refused tells that the connection was refused: the Doorkeeper, and the log unless there are too many of such lines; then
+// their number comes with the next one. It does not count: see Reserve and Refuse.
+func (h *Hub) Refused(level slog.Level, info *core.ConnInfo, err error) {
+	h.tell(info, err)
 	h.mu.Lock()
 	ok, silent := h.lines.step(refusedLines, refusedBurst, time.Now()), h.silent
 	h.silent = 0
@@ -216,13 +218,28 @@ func (h *Hub) LogRefused(level slog.Level, reason string, err error, attrs ...an
 	if !ok {
 		return
 	}
+	attrs := []any{"remote", info.Remote}
+	if info.Path != "" {
+		attrs = append(attrs, "path", info.Path)
+	}
 	if silent > 0 {
 		attrs = append(attrs, "lines_left_out", silent)
 	}
-	attrs = append(attrs, "reason", reason, "error", err)
+	attrs = append(attrs, "reason", core.ReasonID(err), "error", err)
 	if level == slog.LevelDebug {
 		h.Log.Debug("connection refused", attrs...)
 	} else {
 		h.Log.Info("connection refused", attrs...)
+	}
+}
+
+// tell tells the Doorkeeper of a connection that has come to nothing, if it is known why: who just goes was not refused, nor
+// who is there when the listener ends.
+func (h *Hub) tell(info *core.ConnInfo, err error) {
+	h.mu.Lock()
+	over := h.ctx == nil || h.ctx.Err() != nil
+	h.mu.Unlock()
+	if h.Doorkeeper != nil && !over && hasReason(err) && !errors.Is(err, core.ErrShutdown) {
+		h.Doorkeeper.Refused(info, err)
 	}
 }

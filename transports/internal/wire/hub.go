@@ -39,6 +39,8 @@ type Hub struct {
 	// Closing ends the coming of connections. It is called at the end, before those that there are hear of it, so that who comes
 	// back at once does not come here. Nil: nothing is to be done.
 	Closing func()
+	// Doorkeeper is told who is refused. It may be nil.
+	Doorkeeper core.Doorkeeper
 
 	bed     *bed                     // of Run, made when it is needed; nil: nothing has rested yet
 	bedless bool                     // the system gives none; belongs to the clock
@@ -102,6 +104,9 @@ func (h *Hub) serve(c *Conn, s Session, run func() error) {
 	}
 	defer h.work.Done()
 	err = c.cause(err)
+	if !c.loggedIn.Load() && c.info.Refused == nil { // else it was told when that was found
+		h.tell(c.info, err)
+	}
 	c.bye.Do(func() { s.Goodbye(err) })
 	c.drop()
 	h.leave(c, err)

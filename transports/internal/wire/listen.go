@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"github.com/wyemq/wye/core/edge"
 )
 
 // Listen is what the configuration of every listener has: where it is, behind which proxies, with what TLS.
@@ -18,7 +20,7 @@ type Listen struct {
 	// none: all. It is for whoever makes the core.Handler: the transport serves what it is given.
 	Protocols []string `koanf:"protocols"`
 	// TLS is for the scheme that is encrypted.
-	TLS TLS `koanf:"tls"`
+	TLS edge.TLS `koanf:"tls"`
 	// TrustedProxies are addresses or CIDRs that are believed who their clients are.
 	TrustedProxies []string `koanf:"trusted_proxies"`
 	// ProxyProtocol says that the trusted proxies begin each connection with a PROXY header, version
@@ -43,7 +45,7 @@ func (l Listen) Validate(key string, s Schemes) error {
 // ValidateServed is Validate without what concerns the opening: for connections that somebody else accepts.
 func (l Listen) ValidateServed(key string) error {
 	errs := []error{l.Limits.Validate(key)}
-	if _, err := ParseNetworks(l.TrustedProxies); err != nil {
+	if _, err := edge.ParseNetworks(l.TrustedProxies); err != nil {
 		errs = append(errs, fmt.Errorf("%s.trusted_proxies: %w", key, err))
 	}
 	if l.ProxyProtocol && len(l.TrustedProxies) == 0 {
@@ -60,29 +62,29 @@ type Door struct {
 	schemes   Schemes
 	protocols []string
 	log       *slog.Logger
-	trusted   atomic.Pointer[Networks]
+	trusted   atomic.Pointer[edge.Networks]
 
 	mu       sync.Mutex
 	listener net.Listener
-	certs    *Certificates // nil: there is no TLS
+	certs    *edge.Certificates // nil: there is no TLS
 }
 
 // NewDoor returns a closed one for the listener called name. cfg is valid; protocols are those that TLS
 // negotiates (ALPN).
 func NewDoor(name string, cfg Listen, s Schemes, log *slog.Logger, protocols ...string) *Door {
 	d := &Door{name: name, cfg: cfg, schemes: s, protocols: protocols, log: log}
-	trusted, _ := ParseNetworks(cfg.TrustedProxies) // validated
+	trusted, _ := edge.ParseNetworks(cfg.TrustedProxies) // validated
 	d.trusted.Store(&trusted)
 	return d
 }
 
 // Trusted are the proxies that are believed now.
-func (d *Door) Trusted() Networks { return *d.trusted.Load() }
+func (d *Door) Trusted() edge.Networks { return *d.trusted.Load() }
 
 // Prepare reads the files of next, which is valid, and returns how to use them, and which proxies to trust, from the next
 // connection on; calling that cannot fail. What else is in next is not looked at.
 func (d *Door) Prepare(next Listen) (use func(), err error) {
-	trusted, err := ParseNetworks(next.TrustedProxies)
+	trusted, err := edge.ParseNetworks(next.TrustedProxies)
 	if err != nil {
 		return nil, fmt.Errorf("listeners.%s.trusted_proxies: %w", d.name, err)
 	}
@@ -107,7 +109,7 @@ func (d *Door) Listen(ctx context.Context) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listeners.%s.uri: %w", d.name, err)
 	}
-	var certs *Certificates
+	var certs *edge.Certificates
 	if a.Scheme == d.schemes.Secure {
 		if certs, err = d.cfg.TLS.Load(d.log, d.protocols...); err != nil {
 			return nil, fmt.Errorf("listeners.%s.%w", d.name, err)
@@ -157,7 +159,7 @@ func (d *Door) Watch(ctx context.Context) {
 }
 
 // Certificates tells of the certificates in use; nil without TLS.
-func (d *Door) Certificates() []Certificate {
+func (d *Door) Certificates() []edge.Certificate {
 	if c := d.secured(); c != nil {
 		return c.List()
 	}
@@ -166,7 +168,7 @@ func (d *Door) Certificates() []Certificate {
 
 // PrepareTLS reads the files of cfg, which is valid, and returns how to use them from the next handshake on; calling that
 // cannot fail. Connections stay. It is an error to prepare TLS for a listener that is open without.
-func (d *Door) PrepareTLS(cfg TLS) (use func(), err error) {
+func (d *Door) PrepareTLS(cfg edge.TLS) (use func(), err error) {
 	c := d.secured()
 	if c == nil {
 		return nil, fmt.Errorf("listeners.%s.tls: the listener is not open, or not encrypted", d.name)
@@ -177,7 +179,7 @@ func (d *Door) PrepareTLS(cfg TLS) (use func(), err error) {
 	return use, nil
 }
 
-func (d *Door) secured() *Certificates {
+func (d *Door) secured() *edge.Certificates {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.certs

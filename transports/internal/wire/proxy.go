@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wyemq/wye/core"
+	"github.com/wyemq/wye/core/edge"
 )
 
 // ProxyListener accepts connections that begin with a PROXY header, version 1 or 2, when they come from a
@@ -20,7 +21,7 @@ import (
 type ProxyListener struct {
 	net.Listener
 	// Trusted returns those addresses.
-	Trusted func() Networks
+	Trusted func() edge.Networks
 	// Timeout bounds the wait for the header.
 	Timeout time.Duration
 }
@@ -53,6 +54,14 @@ func Open(nc net.Conn) error {
 	return nil
 }
 
+// Peer returns the address that nc has come from, which is that of the proxy if it is Proxied. It waits for nothing.
+func Peer(nc net.Conn) net.Addr {
+	if p, ok := lower(nc).(*proxied); ok {
+		return p.TCPConn.RemoteAddr()
+	}
+	return nc.RemoteAddr()
+}
+
 // proxied is a connection of a proxy. Its first Read or address costs a wait for the header.
 type proxied struct {
 	*net.TCPConn
@@ -72,7 +81,10 @@ func (p *proxied) open() error {
 			p.remote, p.local = from, to
 		}
 		_ = p.SetReadDeadline(time.Time{})
-		if p.err != nil {
+		switch {
+		case errors.Is(p.err, io.EOF): // who says nothing at all has just looked whether somebody is here
+			_ = p.Close()
+		case p.err != nil:
 			p.err = fmt.Errorf("header of the PROXY protocol: %w: %w", core.ErrInvalid, p.err)
 			_ = p.Close()
 		}

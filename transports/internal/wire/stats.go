@@ -1,6 +1,11 @@
 package wire
 
-import "maps"
+import (
+	"log/slog"
+	"maps"
+
+	"github.com/wyemq/wye/core"
+)
 
 // Stats is what a listener has counted since it was made.
 type Stats struct {
@@ -29,11 +34,12 @@ func (h *Hub) Stats() Stats {
 	return s
 }
 
-// Refuse counts a connection that was not admitted.
-func (h *Hub) Refuse(reason string) {
+// Refuse counts a connection that was not admitted, and tells of it as Refused does.
+func (h *Hub) Refuse(level slog.Level, info *core.ConnInfo, err error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.count(reason)
+	h.count(core.ReasonID(err))
+	h.mu.Unlock()
+	h.Refused(level, info, err)
 }
 
 func (h *Hub) count(reason string) {

@@ -1,7 +1,9 @@
-package wire
+package edge
 
 import (
+	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,6 +28,48 @@ func (n Networks) Client(peer net.Addr, hops []string) net.Addr {
 	}
 	return client
 }
+
+// ProxyHeader is the header in which trusted proxies name their clients. No other is looked at, because a proxy that does not
+// know it passes on what a client has written there.
+type ProxyHeader string
+
+// The headers there are.
+const (
+	XForwardedFor  ProxyHeader = "x-forwarded-for"
+	ForwardedField ProxyHeader = "forwarded" // RFC 7239
+)
+
+// Validate names what makes no sense; key is that of the header in the configuration.
+func (h ProxyHeader) Validate(key string) error {
+	if h != XForwardedFor && h != ForwardedField {
+		return fmt.Errorf("%s: must be %s or %s, is %q", key, XForwardedFor, ForwardedField, string(h))
+	}
+	return nil
+}
+
+// Requester returns the address of whoever sends r, as the proxies tell it in h that are trusted. It shares no memory with r.
+func (n Networks) Requester(r *http.Request, h ProxyHeader) net.Addr {
+	hops := ForwardedFor(r.Header.Values("X-Forwarded-For"))
+	if h == ForwardedField {
+		hops = Forwarded(r.Header.Values("Forwarded"))
+	}
+	return n.Client(peer(r.RemoteAddr), hops)
+}
+
+// peer reads the address that the HTTP server gives.
+func peer(s string) net.Addr {
+	ap, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return textAddr(strings.Clone(s))
+	}
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+}
+
+// textAddr is an address that is no IP address, as of a unix socket.
+type textAddr string
+
+func (textAddr) Network() string  { return "unix" }
+func (a textAddr) String() string { return string(a) }
 
 // parseHop reads an address, which some proxies write with a port.
 func parseHop(s string) (netip.AddrPort, bool) {

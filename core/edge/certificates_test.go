@@ -1,4 +1,4 @@
-package wire_test
+package edge_test
 
 import (
 	"bytes"
@@ -19,11 +19,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/wyemq/wye/transports/internal/wire"
+	"github.com/wyemq/wye/core/edge"
 )
 
 // write writes a certificate of its own authority that ends after the time given.
-func write(t *testing.T, p wire.KeyPair, name string, lasts time.Duration) {
+func write(t *testing.T, p edge.KeyPair, name string, lasts time.Duration) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -67,12 +67,12 @@ func (j *journal) take() string {
 // TestWatch: who runs the broker is told in time, and not every hour.
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
-	files := wire.KeyPair{CertFile: filepath.Join(dir, "c.pem"), KeyFile: filepath.Join(dir, "k.pem")}
+	files := edge.KeyPair{CertFile: filepath.Join(dir, "c.pem"), KeyFile: filepath.Join(dir, "k.pem")}
 	synctest.Test(t, func(t *testing.T) {
 		const day = 24 * time.Hour
 		write(t, files, "broker", 40*day)
 		var out journal
-		certs, err := wire.TLS{KeyPair: files}.Load(slog.New(slog.NewTextHandler(&out, nil)))
+		certs, err := edge.TLS{KeyPair: files}.Load(slog.New(slog.NewTextHandler(&out, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,14 +1,14 @@
-package wire_test
+package edge_test
 
 import (
 	"net"
 	"testing"
 
-	"github.com/wyemq/wye/transports/internal/wire"
+	"github.com/wyemq/wye/core/edge"
 )
 
 func TestForwarded(t *testing.T) {
-	trusted, err := wire.ParseNetworks([]string{"10.0.0.0/8", "2001:db8:1::/48", "127.0.0.1"})
+	trusted, err := edge.ParseNetworks([]string{"10.0.0.0/8", "2001:db8:1::/48", "127.0.0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,10 +35,10 @@ func TestForwarded(t *testing.T) {
 		{"an open quote", "10.0.0.1", []string{`for="6.6.6.6, for=198.51.100.7`}, []string{`"6.6.6.6, 198.51.100.7`}, "198.51.100.7:0"},
 	} {
 		peer := &net.TCPAddr{IP: net.ParseIP(c.peer), Port: 9}
-		if got := trusted.Client(peer, wire.Forwarded(c.forwarded)).String(); got != c.want {
+		if got := trusted.Client(peer, edge.Forwarded(c.forwarded)).String(); got != c.want {
 			t.Errorf("%s: Forwarded says %s, want %s", c.name, got, c.want)
 		}
-		if got := trusted.Client(peer, wire.ForwardedFor(c.xForwarded)).String(); got != c.want {
+		if got := trusted.Client(peer, edge.ForwardedFor(c.xForwarded)).String(); got != c.want {
 			t.Errorf("%s: X-Forwarded-For says %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -49,15 +49,15 @@ func FuzzForwarded(f *testing.F) {
 	for _, s := range []string{"", "for=6.6.6.6", `for="6.6.6.6`, "6.6.6.6, 10.0.0.1", ",,", `for="[::1]:9";by=x, for=_y`, "for=10.0.0.2, for=10.0.0.3", "\\\"", "\x00"} {
 		f.Add(s)
 	}
-	trusted, err := wire.ParseNetworks([]string{"10.0.0.0/8"})
+	trusted, err := edge.ParseNetworks([]string{"10.0.0.0/8"})
 	if err != nil {
 		f.Fatal(err)
 	}
 	peer := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 9}
 	f.Fuzz(func(t *testing.T, forged string) {
 		for name, hops := range map[string][]string{
-			"Forwarded":       wire.Forwarded([]string{forged + ", for=198.51.100.7", "for=10.0.0.2"}),
-			"X-Forwarded-For": wire.ForwardedFor([]string{forged + ", 198.51.100.7", "10.0.0.2"}),
+			"Forwarded":       edge.Forwarded([]string{forged + ", for=198.51.100.7", "for=10.0.0.2"}),
+			"X-Forwarded-For": edge.ForwardedFor([]string{forged + ", 198.51.100.7", "10.0.0.2"}),
 		} {
 			if got := trusted.Client(peer, hops).String(); got != "198.51.100.7:0" {
 				t.Errorf("%s: %q makes the client %s", name, forged, got)
