@@ -16,7 +16,7 @@ import (
 // slow for the pace it waits, so that what is measured is the broker.
 const (
 	badPace  = 2 * time.Millisecond
-	badAhead = 100
+	badAhead = 20
 )
 
 // badWitness is a pair of clients that do nothing wrong: one sends numbered messages, the other must receive each of
