@@ -44,7 +44,7 @@ type Limits struct {
 	SessionExpiry    time.Duration `koanf:"session_expiry"`                                                  // most it may outlive its connection
 	PublishRate      int           `koanf:"publish_rate"`                                                    // messages a second; 0: no limit
 	PublishBytes     int64         `koanf:"publish_bytes"`                                                   // bytes a second; 0: no limit
-	RefusalRate      int           `koanf:"refusal_rate"`                                                    // limits reached a second, before it is slowed; 0: it never is
+	RefusalRate      int           `koanf:"refusal_rate"`                                                    // requests refused for limits a second, before it is slowed; 0: it never is
 
 	// Of one message.
 	Headers     int   `koanf:"headers"`

@@ -203,7 +203,7 @@ func (p *pace) take(messages, size int, most time.Duration) (wait time.Duration,
 
 // brake holds a publish back that is too fast, or for which there is no memory; what would have to wait too long is refused.
 func (s *Session) brake(ctx context.Context, messages, size int) error {
-	if err := s.atone(ctx); err != nil {
+	if err := s.HoldBack(ctx); err != nil {
 		return err
 	}
 	most := s.b.options().Limits.PublishWait
@@ -222,13 +222,20 @@ func (s *Session) brake(ctx context.Context, messages, size int) error {
 	return s.spare(ctx, size, most)
 }
 
-// atone holds back who is refused again and again for a limit: to be refused costs the broker as much as to be served.
-func (s *Session) atone(ctx context.Context) error {
-	owed := s.refusals.Load()
-	if owed == nil {
+// HoldBack makes a client wait that is refused again and again for a limit: that costs the broker as much as to serve it.
+// Protocols call it before they work off a packet or frame that subscribes, however many subscriptions are in it; Publish and
+// Commit do so themselves. The error is that of ctx or of the session when it ends meanwhile.
+func (s *Session) HoldBack(ctx context.Context) error {
+	if !s.wasRefused.Load() || !s.wasRefused.Swap(false) {
 		return nil
 	}
-	wait, _ := owed.Take(0, time.Now(), math.MaxInt64)
+	s.mu.Lock()
+	if s.refusals == nil {
+		s.refusals = rate.New(float64(s.b.options().Limits.RefusalRate), refusalBurst)
+	}
+	owed := s.refusals
+	s.mu.Unlock()
+	wait, _ := owed.Take(1, time.Now(), math.MaxInt64)
 	if wait == 0 {
 		return nil
 	}
@@ -236,26 +243,14 @@ func (s *Session) atone(ctx context.Context) error {
 	return s.pause(ctx, wait)
 }
 
-// refused counts an error that is for a limit, and returns it.
+// refused remembers an error that is for a limit, and returns it.
 func (s *Session) refused(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, limited := errors.AsType[*limitError](err); !limited {
-		return err
+	if _, limited := errors.AsType[*limitError](err); limited {
+		s.wasRefused.Store(true)
 	}
-	owed := s.refusals.Load()
-	if owed == nil {
-		most := s.b.options().Limits.RefusalRate
-		if most == 0 {
-			return err
-		}
-		owed = rate.New(float64(most), refusalBurst)
-		if !s.refusals.CompareAndSwap(nil, owed) {
-			owed = s.refusals.Load()
-		}
-	}
-	owed.Take(1, time.Now(), math.MaxInt64)
 	return err
 }
 

@@ -103,6 +103,7 @@ func TestHeldBackEnds(t *testing.T) {
 func TestRefusalRate(t *testing.T) {
 	for limit, act := range map[string]func(*world, *coretest.Client, int) error{
 		"subscriptions": func(w *world, s *coretest.Client, i int) error {
+			w.ok(s.HoldBack(w.ctx))
 			return s.Subscribe(w.ctx, &core.Subscription{ID: fmt.Sprint(i), Filter: "topic/a"})
 		},
 		"headers": func(w *world, s *coretest.Client, _ int) error {
@@ -129,7 +130,7 @@ func TestRefusalRate(t *testing.T) {
 					}
 					return time.Since(begun)
 				}
-				refuse(s, 101)
+				refuse(s, 102)
 				if took := refuse(s, 50); took < 4800*time.Millisecond || took > 5200*time.Millisecond {
 					t.Errorf("after 100 refusals 50 more took %v at 10 a second", took)
 				}

@@ -35,7 +35,7 @@ func (s *Session) publishTo(ctx context.Context, m *Message, queue *QueueConfig,
 	if ofBroker(m.Destination) {
 		return s.publishToBroker(ctx, m, done)
 	}
-	if s.pace.Load() != nil || s.refusals.Load() != nil || s.b.memory.tight.Load() != 0 {
+	if s.pace.Load() != nil || s.wasRefused.Load() || s.b.memory.tight.Load() != 0 {
 		if err := s.brake(ctx, 1, m.Size()); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}

@@ -63,7 +63,9 @@ func (b *Broker) use(o *Options) {
 	}
 	for _, s := range sessions {
 		if old.Limits.RefusalRate != o.Limits.RefusalRate {
-			s.refusals.Store(nil) // made anew by the next one
+			s.mu.Lock()
+			s.refusals = nil // made anew by the next one
+			s.mu.Unlock()
 		}
 		s.window.Resize(o.Limits.window(s.credit))
 	}

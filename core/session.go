@@ -39,25 +39,26 @@ type Session struct {
 	directs   atomic.Int32 // direct subscriptions
 	writer    writer
 	waker     waker
-	ways      atomic.Pointer[ways]        // nil before the first publish
-	pace      atomic.Pointer[pace]        // nil: there is no rate
-	refusals  atomic.Pointer[rate.Bucket] // of limits; nil: there were none
+	ways      atomic.Pointer[ways] // nil before the first publish
+	pace      atomic.Pointer[pace] // nil: there is no rate
 
 	// full says which limits were reached for which nothing is refused.
 	full struct{ outbox, unacked, publishes once }
 
 	incomplete atomic.Int64 // bytes of messages that the protocol has not read to their end
 
-	mu      sync.Mutex
-	subs    map[string]*attachment
-	held    map[uint64]held
-	nextTag uint64
-	temp    string // token of temporary destinations, made on first use
-	err     error
-	told    map[string]struct{} // limits that were logged
-	fair    *rate.Bucket        // what it may publish while memory is short; made on first use
-	expiry  *time.Timer         // of the credentials; nil: they do not end
-	closed  atomic.Bool
+	mu         sync.Mutex
+	subs       map[string]*attachment
+	held       map[uint64]held
+	nextTag    uint64
+	temp       string // token of temporary destinations, made on first use
+	err        error
+	told       map[string]struct{} // limits that were logged
+	refusals   *rate.Bucket        // for limits; made on first use
+	fair       *rate.Bucket        // what it may publish while memory is short; made on first use
+	expiry     *time.Timer         // of the credentials; nil: they do not end
+	closed     atomic.Bool
+	wasRefused atomic.Bool // something for a limit, since HoldBack was called
 
 	changing sync.Mutex // held while a subscription begins or ends
 	effort   int        // what the selectors cost, or more: see afford; guarded by changing

@@ -31,9 +31,6 @@ func (s *Session) Subscribe(ctx context.Context, sub *Subscription) error {
 			return fmt.Errorf("subscribe: %w", err)
 		}
 	}
-	if err := s.atone(ctx); err != nil {
-		return fmt.Errorf("subscribe: %w", err)
-	}
 	who, changes := s.Principal(), s.b.changes.Load()
 	if err := s.maySubscribe(ctx, sub); err != nil {
 		return s.denied(err)

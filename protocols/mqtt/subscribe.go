@@ -98,6 +98,9 @@ func (p *peer) subscribe(pk *packets.Packet) *fault {
 			return failure(codeProtocol, "No Local on a shared subscription")
 		}
 	}
+	if err := p.session.HoldBack(p.ctx); err != nil {
+		return &fault{codeUnspecified, "the session has ended", err}
+	}
 	s := &suback{p: p, id: pk.PacketID, done: make(chan struct{})}
 	p.suback.Store(s)
 	defer func() {

@@ -36,6 +36,9 @@ func (s *session) subscribe(f *frame.Frame, receipt string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.core.HoldBack(s.ctx); err != nil {
+		return err
+	}
 	s.yield(w.key, places)
 	if s.subs[w.key] != nil {
 		return fmt.Errorf("there is a subscription %q already: %w", clip(w.name()), core.ErrInUse)
