@@ -34,7 +34,7 @@ const (
 	badPeak = 48 << 20
 	badLeft = 8 << 20
 	// badPatience is how long is waited for what must come.
-	badPatience = 15 * time.Second
+	badPatience = time.Minute
 )
 
 // badTimes are the timeouts that bad input runs into.
@@ -207,7 +207,7 @@ func (h *badHouse) undisturbed(t *testing.T, most int64) {
 // settled returns how much the heap has grown since the beginning, when what has ended was collected. Pools keep what they
 // have for one collection, and some goroutines end after the line in the log.
 func (h *badHouse) settled() (left int64) {
-	for range 20 {
+	for range 100 {
 		runtime.GC()
 		if left = heapInUse() - h.base; left <= badLeft {
 			break

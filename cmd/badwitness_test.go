@@ -3,6 +3,7 @@ package wyecmd_test
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +28,8 @@ type badWitness struct {
 	work     sync.WaitGroup
 	sent     atomic.Int64 // the last number
 	got      atomic.Int64
-	worst    atomic.Int64 // latency, since it was set to 0
+	worst    atomic.Int64 // latency, since it was set to 0, beyond what the machine is to blame for
+	held     atomic.Int64 // the time that the sender was not woken when it was due, in all: so busy is the machine
 
 	mu   sync.Mutex
 	more sync.Cond
@@ -70,16 +72,21 @@ func (w *badWitness) send() {
 	tick := time.NewTicker(badPace)
 	defer tick.Stop()
 	for {
+		begun := time.Now()
 		select {
 		case <-w.stopping:
 			return
 		case <-tick.C:
+			runtime.Gosched() // who is woken by a timer goes first: the others wait longer
+			if late := time.Since(begun) - badPace; late > badPace {
+				w.held.Add(int64(late))
+			}
 		}
 		if w.sent.Load()-w.got.Load() >= badAhead {
 			continue
 		}
 		n := w.sent.Add(1)
-		body := fmt.Sprintf("%d %d", n, time.Now().UnixNano())
+		body := fmt.Sprintf("%d %d", n, time.Now().UnixNano()-w.held.Load())
 		frame := mqttPublish("witness/"+strconv.Itoa(int(n%7)), 1, uint16(n%10_000)+1, body)
 		if w.protocol == "stomp" {
 			frame = stompSend("/queue/witness", body)
@@ -107,7 +114,7 @@ func (w *badWitness) receive() {
 			w.fail(fmt.Errorf("after number %d came %q", w.got.Load(), body))
 			return
 		}
-		if late := time.Now().UnixNano() - at; late > w.worst.Load() {
+		if late := time.Now().UnixNano() - w.held.Load() - at; late > w.worst.Load() {
 			w.worst.Store(late)
 		}
 		w.mu.Lock()

@@ -256,6 +256,7 @@ func TestLimitsAreTold(t *testing.T) {
 			t.Run(c.limit+"/"+protocol, func(t *testing.T) {
 				args := append([]string{"--set", "auth.users.file=" + usersFile(t)}, inMemory...)
 				if c.limit == "login_tries" {
+					t.Parallel() // it is made to wait
 					args[1] = "auth.users.file=" + usersFile(t, users.User{Name: "ali"})
 				}
 				for set := range strings.FieldsSeq(c.args) {
@@ -392,6 +393,7 @@ func TestKeyIsNotGuessed(t *testing.T) {
 	const key = "the application's key"
 	for path, wrong := range map[string]string{"/tickets": "Bearer wrong", "/vhosts": "Basic YWxpOndyb25n"} { // ali:wrong
 		t.Run(path, func(t *testing.T) {
+			t.Parallel() // it is made to wait
 			p := start(t, append([]string{
 				"--set", "auth.tickets.key=" + key, "--set", "auth.users.file=" + usersFile(t, users.User{Name: "ali"}),
 			}, inMemory...))
@@ -430,6 +432,7 @@ func guessUntilRefused(t *testing.T, p *program, method, path, wrong string) {
 func TestSlowedPublisher(t *testing.T) {
 	for _, protocol := range []string{"stomp", "mqtt"} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel() // it is made to wait
 			p := start(t, append([]string{
 				"--set", "limits.publish_rate=20", "--set", "protocols.stomp.heart_beat.receive=500ms", "--set", "protocols.stomp.heart_beat.floor=1s",
 			}, inMemory...))

@@ -154,7 +154,7 @@ func TestLogins(t *testing.T) {
 		}
 		_, _ = fmt.Fprintf(w, `{"user":"web-%s"}`, q.User)
 	}))
-	defer service.Close()
+	t.Cleanup(service.Close)
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestLogins(t *testing.T) {
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public))
 	}))
-	defer keys.Close()
+	t.Cleanup(keys.Close)
 	signed := func(audience string) string {
 		tok := jwtlib.NewWithClaims(jwtlib.SigningMethodEdDSA, jwtlib.MapClaims{"sub": "eve", "aud": audience, "exp": time.Now().Add(time.Hour).Unix()})
 		tok.Header["kid"] = "k1"
@@ -216,6 +216,7 @@ func TestLogins(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // the end waits for clients that do not leave
 			p := start(t, append(c.args, "--set", "log.level=debug", "--set", "auth.anonymous=false", "--set", "limits.login_delay=0s"))
 			open := func(listener string, cfg *tls.Config) net.Conn {
 				nc := dial(t, p.addrs[listener])

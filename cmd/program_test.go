@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -172,12 +173,32 @@ func (p *program) all() string {
 	return p.log.String()
 }
 
+// built are the programs of this module that tests run; each is linked once, which takes seconds.
+var built = struct {
+	mu   sync.Mutex
+	dir  string
+	path map[string]string
+}{path: make(map[string]string)}
+
 // build compiles a program of this module.
 func build(t *testing.T, pkg string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	if path, ok := built.path[pkg]; ok {
+		return path
+	}
+	if built.dir == "" {
+		dir, err := os.MkdirTemp("", "wye-test-") //nolint:usetesting // it is for all tests
+		if err != nil {
+			t.Fatal(err)
+		}
+		built.dir = dir
+	}
+	path := filepath.Join(built.dir, filepath.Base(pkg))
 	if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
 	}
+	built.path[pkg] = path
 	return path
 }

@@ -35,7 +35,7 @@ const (
 // TestSoak has clients of both protocols come, do whatever clients do, and go, in order or not; when all have gone, the broker has
 // the goroutines, descriptors, memory, sessions and queues that it had when they began. make soak does it for half an hour.
 func TestSoak(t *testing.T) {
-	p := spawn(t, build(t, "github.com/wyemq/wye/cmd/wye"), "--set", "admin.pprof=true")
+	p := spawn(t, build(t, "./wye"), "--set", "admin.pprof=true")
 	s := &soak{p: p, seed: uint64(time.Now().UnixNano())}
 	t.Logf("seed %d", s.seed)
 	s.churn(t, soakWarmUp)

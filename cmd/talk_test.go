@@ -126,6 +126,21 @@ func (a *alarm) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// fuzz holds the conversations of f: those of the seeds, which must take all steps of these names, and others.
+func (k *talks) fuzz(f *testing.F, seeds [][]byte, names []string, talk func(t *testing.T) func(id string, s *script)) {
+	f.Helper()
+	for _, seed := range seeds {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { k.hold(t, data, talk(t)) })
+	if k.n.Load() < int64(len(seeds)) {
+		return // not all were asked for
+	}
+	if missing := k.missing(names); len(missing) > 0 {
+		f.Errorf("no seed takes the steps %q", missing)
+	}
+}
+
 // hold holds one conversation while the witnesses talk, and wants nothing to be left of it.
 func (k *talks) hold(t *testing.T, script []byte, talk func(id string, s *script)) {
 	t.Helper()

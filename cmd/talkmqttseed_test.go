@@ -21,9 +21,13 @@ func mqttTalkSeeds() [][]byte {
 		}
 	}
 	for version := range byte(3) {
-		for i := range mqttWrongs([]byte{5, 4, 3}[version]) {
-			seeds = append(seeds, talkSeed([]byte{0, version, byte(i) % 2},
-				do("subscribe", 1, 1), do("publish with QoS 1", 1), do("say what is wrong", 0, byte(i), byte(i)%4, byte(i/4)%2), do("publish with QoS 2", 1)))
+		for i := 0; i < len(mqttWrongs([]byte{5, 4, 3}[version])); i += wrongsAtOnce {
+			steps := [][]byte{do("subscribe", 1, 1)}
+			for j := range byte(wrongsAtOnce) {
+				w := byte(i) + j
+				steps = append(steps, do("publish with QoS 1", 1), do("say what is wrong", 0, w, w, w/4), do("publish with QoS 2", 1))
+			}
+			seeds = append(seeds, talkSeed([]byte{0, version, byte(i) % 2}, steps...))
 		}
 	}
 	garbage := byte(len(numbers))

@@ -27,6 +27,7 @@ type mqttSide struct {
 	flows   map[string]*mqttFlow
 	stored  map[string][]string // retained messages that must come, by topic
 	perhaps map[string][]string // that may have been lost with a connection
+	told    map[string][]string // that came, and come again if they were not acknowledged
 	held    []mqttDelivery      // not acknowledged
 	left    bool                // the connection was: what had QoS 0 may be lost
 	aliases map[uint16]string
@@ -80,7 +81,7 @@ func (k *mqttTalk) side(user, client string, v byte) *mqttSide {
 // forget makes the session a new one.
 func (s *mqttSide) forget() {
 	s.subs, s.flows = make(map[string]*mqttSub), make(map[string]*mqttFlow)
-	s.stored, s.perhaps = make(map[string][]string), make(map[string][]string)
+	s.stored, s.perhaps, s.told = make(map[string][]string), make(map[string][]string), make(map[string][]string)
 	s.held, s.left = nil, false
 }
 
@@ -342,6 +343,10 @@ func (s *mqttSide) note(p mqttPacket) {
 		t.Fatalf("%s: a message of %q, which it has not subscribed to: %q", s.client, topic, body)
 	}
 	if retain && (s.takeStored(s.stored, topic, body) || s.takeStored(s.perhaps, topic, body)) {
+		s.told[topic] = append(s.told[topic], body)
+		return
+	}
+	if retain && again && slices.Contains(s.told[topic], body) {
 		return
 	}
 	f := s.flow(topic, qos)

@@ -1,5 +1,8 @@
 package wyecmd_test
 
+// wrongsAtOnce is how many wrong things are said in the conversation of a seed.
+const wrongsAtOnce = 5
+
 // stompTalkSeeds hold a conversation that takes each step, in every version and by every way, and say everything that is wrong.
 func stompTalkSeeds() [][]byte {
 	numbers := make(map[string]byte)
@@ -24,10 +27,13 @@ func stompTalkSeeds() [][]byte {
 			)
 		}
 	}
-	for i := range stompWrongs("") {
+	for i := 0; i < len(stompWrongs("")); i += wrongsAtOnce {
 		for way := range byte(2) {
-			seeds = append(seeds, talkSeed([]byte{0, byte(i) % 3, way},
-				do("subscribe to a topic", 1), do("say what is wrong", 0, byte(i)), do("subscribe to a topic", 1), do("send to a topic", 1)))
+			steps := [][]byte{do("subscribe to a topic", 1)}
+			for j := range byte(wrongsAtOnce) {
+				steps = append(steps, do("say what is wrong", 0, byte(i)+j, byte(i)+j), do("subscribe to a topic", 1), do("send to a topic", 1))
+			}
+			seeds = append(seeds, talkSeed([]byte{0, byte(i/wrongsAtOnce) % 3, way}, steps...))
 		}
 	}
 	return append(seeds,

@@ -231,6 +231,7 @@ func endOf(t testing.TB, c Client) (string, error) {
 	t.Helper()
 	var all []byte
 	for {
+		_ = c.NetConn().SetReadDeadline(time.Now().Add(patience))
 		b, err := c.Receive()
 		all = append(all, b...)
 		if err == nil {

@@ -220,7 +220,8 @@ func slowButReading(t testing.TB, s Suite) {
 		}
 	}
 	rest, err := io.Copy(io.Discard, nc)
-	if got += int(rest); got < size {
+	const ahead = 128 << 10 // a client may have read that when it connected
+	if got += int(rest); got < size-ahead {
 		t.Errorf("client: got %d of %d bytes, then %v", got, size, err)
 	}
 }

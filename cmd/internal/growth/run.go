@@ -2,7 +2,6 @@ package growth
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,65 +10,78 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/wyemq/wye/cmd/internal/cli"
 )
 
-// The exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
+// Usage is what --help prints.
+const Usage = `usage: go run ./cmd/internal/growth/command [flags]
 
-// Run measures what args ask for and writes the report. It returns the exit code: 1 when a curve grows faster than
-// its output.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+  --only NAMES  measure these curves, separated by spaces; without: all
+  --dir DIR     where the report goes (.github/bench/growth)
+  --few         only small steps, and no report
+`
+
+// options are the arguments.
+type options struct {
+	only []string
+	dir  string
+	few  bool
+}
+
+func (o *options) parse(args []string) error {
 	fs := flag.NewFlagSet("growth", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	only := fs.String("only", "", "measure these curves, separated by spaces; without: all")
-	dir := fs.String("dir", filepath.Join(".github", "bench", "growth"), "where the report goes")
-	few := fs.Bool("few", false, "only small steps, and no report")
+	fs.SetOutput(io.Discard)
+	only := fs.String("only", "", "")
+	fs.StringVar(&o.dir, "dir", filepath.Join(".github", "bench", "growth"), "")
+	fs.BoolVar(&o.few, "few", false, "")
 	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return exitOK
-		}
-		return exitUsage
+		return err
 	}
-	wanted := strings.Fields(*only)
 	var names []string
 	for _, c := range Curves() {
 		names = append(names, c.Name)
 	}
-	for _, name := range wanted {
+	o.only = strings.Fields(*only)
+	for _, name := range o.only {
 		if !slices.Contains(names, name) {
-			fmt.Fprintf(stderr, "there is no curve %q; there are: %s\n", name, strings.Join(names, " "))
-			return exitUsage
+			return fmt.Errorf("there is no curve %q; there are: %s", name, strings.Join(names, " "))
 		}
 	}
+	return nil
+}
+
+// Run measures what args ask for and writes the report. It returns the exit code: 1 when a curve grows faster than
+// its output.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var o options
+	c := cli.Command{Name: "growth", Usage: Usage, Help: "--help", Stdout: stdout, Stderr: stderr}
+	return c.Run(func() error { return o.parse(args) }, func() error { return o.run(ctx, stdout) })
+}
+
+func (o *options) run(ctx context.Context, stdout io.Writer) error {
 	report := newReport()
 	for _, c := range Curves() {
-		if len(wanted) > 0 && !slices.Contains(wanted, c.Name) {
+		if len(o.only) > 0 && !slices.Contains(o.only, c.Name) {
 			continue
 		}
-		r, err := c.Measure(ctx, *few)
+		r, err := c.Measure(ctx, o.few)
 		if err != nil {
-			fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
-			return exitError
+			return fmt.Errorf("%s: %w", c.Name, err)
 		}
 		r.Judge(Tolerance{Time: 3, Allocs: 1.5})
 		r.print(stdout)
 		report.Results = append(report.Results, *r)
 	}
-	if !*few && len(wanted) == 0 {
-		if err := report.Write(*dir); err != nil {
-			fmt.Fprintln(stderr, err)
-			return exitError
+	if !o.few && len(o.only) == 0 {
+		if err := report.Write(o.dir); err != nil {
+			return err
 		}
 	}
 	if broken := report.Broken(); len(broken) > 0 {
-		fmt.Fprintf(stderr, "faster than their output grow:\n  %s\n", strings.Join(broken, "\n  "))
-		return exitError
+		return fmt.Errorf("faster than their output grow:\n  %s", strings.Join(broken, "\n  "))
 	}
-	return exitOK
+	return nil
 }
 
 // Measure goes through the steps of the curve, or, with few, those that take little time.

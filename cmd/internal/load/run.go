@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -12,39 +11,25 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/wyemq/wye/cmd/internal/cli"
 	"github.com/wyemq/wye/cmd/internal/peer"
-)
-
-// The exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
 )
 
 // Run is `wye bench` with its arguments: it puts the load on the broker, writes results to stdout and
 // progress to stderr, and returns the exit code: 0, 1 for an error or a broken promise, 2 for arguments that
 // make no sense. When ctx is done it stops measuring and writes what there is.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, Usage)
-		return exitOK
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "wye bench:", err)
-		fmt.Fprintln(stderr, "try: wye bench --help")
-		return exitUsage
-	}
-	if f, ok := stderr.(*os.File); !o.progress && (!ok || !term.IsTerminal(int(f.Fd()))) {
-		o.quiet = true // a log has no use for it
-	}
-	b := &bench{o: o, stdout: stdout, stderr: stderr, run: newRun()}
-	if err := b.scenario(ctx); err != nil {
-		fmt.Fprintln(stderr, "wye bench:", err)
-		return exitError
-	}
-	return exitOK
+	b := &bench{stdout: stdout, stderr: stderr, run: newRun()}
+	c := cli.Command{Name: "wye bench", Usage: Usage, Help: "wye bench --help", Stdout: stdout, Stderr: stderr}
+	return c.Run(func() (err error) {
+		b.o, err = parse(args)
+		return err
+	}, func() error {
+		if f, ok := stderr.(*os.File); !b.o.progress && (!ok || !term.IsTerminal(int(f.Fd()))) {
+			b.o.quiet = true // a log has no use for it
+		}
+		return b.scenario(ctx)
+	})
 }
 
 // bench is one run of the command.

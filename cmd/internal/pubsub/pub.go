@@ -77,18 +77,13 @@ type pub struct {
 // Pub is `wye pub` with its arguments. It returns the exit code.
 func Pub(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &pub{progress: make(chan struct{}, 1), ended: make(chan error, 1)}
-	if err := p.arguments(args); err != nil {
-		return fail("pub", pubUsage, err, stdout, stderr)
-	}
-	err := p.run(ctx)
-	if p.json {
-		_ = json.NewEncoder(stdout).Encode(map[string]int64{"sent": int64(p.sent), "confirmed": p.confirmed.Load()}) // told by stderr
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "wye pub:", err)
-		return exitError
-	}
-	return exitOK
+	return newCommand("pub", pubUsage, stdout, stderr).Run(func() error { return p.arguments(args) }, func() error {
+		err := p.run(ctx)
+		if p.json {
+			_ = json.NewEncoder(stdout).Encode(map[string]int64{"sent": int64(p.sent), "confirmed": p.confirmed.Load()}) // told by stderr
+		}
+		return err
+	})
 }
 
 func (p *pub) arguments(args []string) error {

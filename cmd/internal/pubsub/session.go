@@ -9,14 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wyemq/wye/cmd/internal/cli"
 	"github.com/wyemq/wye/cmd/internal/peer"
-)
-
-// The exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
 )
 
 // session is the options that both commands have.
@@ -81,15 +75,9 @@ func (s *session) login(clean bool, expiry time.Duration) peer.Login {
 	return peer.Login{ClientID: s.id, Clean: clean, Expiry: expiry, KeepAlive: s.flags.KeepAlive, Header: s.flags.Header}
 }
 
-// fail tells the error and returns the exit code that it means.
-func fail(command, usage string, err error, stdout, stderr io.Writer) int {
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		return exitOK
-	}
-	fmt.Fprintf(stderr, "wye %s: %v\n", command, err)
-	fmt.Fprintf(stderr, "try: wye %s --help\n", command)
-	return exitUsage
+// newCommand returns the command called name.
+func newCommand(name, usage string, stdout, stderr io.Writer) cli.Command {
+	return cli.Command{Name: "wye " + name, Usage: usage, Help: "wye " + name + " --help", Stdout: stdout, Stderr: stderr}
 }
 
 // isTopic says whether a STOMP destination is that of a topic, by the name that most brokers give it.

@@ -81,14 +81,7 @@ const keepFor = 7 * 24 * time.Hour
 // still to come.
 func Sub(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	s := &sub{out: bufio.NewWriter(stdout), stderr: stderr, acks: make(map[string]bool)}
-	if err := s.arguments(args); err != nil {
-		return fail("sub", subUsage, err, stdout, stderr)
-	}
-	if err := s.run(ctx); err != nil {
-		fmt.Fprintln(stderr, "wye sub:", err)
-		return exitError
-	}
-	return exitOK
+	return newCommand("sub", subUsage, stdout, stderr).Run(func() error { return s.arguments(args) }, func() error { return s.run(ctx) })
 }
 
 func (s *sub) arguments(args []string) error {

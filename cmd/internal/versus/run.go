@@ -3,41 +3,25 @@ package versus
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"time"
-)
 
-// The exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
+	"github.com/wyemq/wye/cmd/internal/cli"
 )
 
 // Run is the command with its arguments: it compares, writes the files, and the tables to stdout, and tells on stderr
 // what it does. It returns the exit code: 0, 1 for an error, 2 for arguments that make no sense. A peer that cannot be
 // had, or fails, is no error: the tables say so. When ctx is done it kills what it has started and writes nothing.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, Usage)
-		return exitOK
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "versus:", err)
-		fmt.Fprintln(stderr, "try: --help")
-		return exitUsage
-	}
-	c := &comparison{o: o, stdout: stdout, stderr: stderr, begun: time.Now()}
-	if err := c.run(ctx); err != nil {
-		fmt.Fprintln(stderr, "versus:", err)
-		return exitError
-	}
-	return exitOK
+	c := &comparison{stdout: stdout, stderr: stderr, begun: time.Now()}
+	cmd := cli.Command{Name: "versus", Usage: Usage, Help: "--help", Stdout: stdout, Stderr: stderr}
+	return cmd.Run(func() (err error) {
+		c.o, err = parse(args)
+		return err
+	}, func() error { return c.run(ctx) })
 }
 
 // comparison is one run of the command.
