@@ -128,59 +128,64 @@ func (f *foe) done(kind byte) {
 type toldLimit struct {
 	limit, args string
 	stomp, mqtt string // the words of the protocols; empty: it has none
-	do          func(t *testing.T, p *program, protocol string) string
+	do          reach
+}
+
+const connack, puback, suback = 0x20, 0x40, 0x90 // types of packets
+
+// reach does what reaches a limit, and returns the refusal.
+type reach func(t *testing.T, p *program, protocol string) string
+
+// second is refused what it has done once already.
+func second(kind byte, do func(f *foe, n int)) reach {
+	return func(t *testing.T, p *program, protocol string) string {
+		t.Helper()
+		f := entered(t, p, protocol)
+		do(f, 1)
+		if f.protocol != "stomp" || kind == puback {
+			f.done(kind)
+		}
+		do(f, 2)
+		return f.refusal(kind)
+	}
+}
+
+// secondLogin comes while somebody is there.
+func secondLogin(t *testing.T, p *program, protocol string) string {
+	t.Helper()
+	entered(t, p, protocol)
+	return stranger(t, p, protocol).hello("", "", "", "")
+}
+
+// tooFast publishes three times, of which one is owed, on as many connections or one.
+func tooFast(connections int) reach {
+	return func(t *testing.T, p *program, protocol string) string {
+		t.Helper()
+		f := entered(t, p, protocol)
+		for range 2 {
+			f.publish("t", 0, false)
+			f.done(puback)
+			if connections > 1 {
+				f = entered(t, p, protocol)
+			}
+		}
+		f.publish("t", 0, false)
+		return f.refusal(puback)
+	}
+}
+
+// frames says frames of STOMP.
+func frames(all ...string) reach {
+	return func(t *testing.T, p *program, protocol string) string {
+		t.Helper()
+		f := entered(t, p, protocol)
+		f.say(all...)
+		return f.refusal(0)
+	}
 }
 
 // toldLimits are all limits for which something is refused that a client asks for.
 func toldLimits() []toldLimit {
-	const connack, puback, suback = 0x20, 0x40, 0x90
-	second := func(kind byte, do func(f *foe, n int)) func(*testing.T, *program, string) string {
-		return func(t *testing.T, p *program, protocol string) string {
-			t.Helper()
-			f := entered(t, p, protocol)
-			do(f, 1)
-			if f.protocol != "stomp" || kind == puback {
-				f.done(kind)
-			}
-			do(f, 2)
-			return f.refusal(kind)
-		}
-	}
-	login := func(t *testing.T, p *program, protocol string) string {
-		t.Helper()
-		entered(t, p, protocol)
-		return stranger(t, p, protocol).hello("", "", "", "")
-	}
-	// Two of another connection each: one is owed.
-	userRate := func(t *testing.T, p *program, protocol string) string {
-		t.Helper()
-		for range 2 {
-			f := entered(t, p, protocol)
-			f.publish("t", 0, false)
-			f.done(puback)
-		}
-		f := entered(t, p, protocol)
-		f.publish("t", 0, false)
-		return f.refusal(puback)
-	}
-	rate := func(t *testing.T, p *program, protocol string) string {
-		t.Helper()
-		f := entered(t, p, protocol)
-		for range 2 { // one is owed
-			f.publish("t", 0, false)
-			f.done(puback)
-		}
-		f.publish("t", 0, false)
-		return f.refusal(puback)
-	}
-	frames := func(all ...string) func(*testing.T, *program, string) string { // of STOMP
-		return func(t *testing.T, p *program, protocol string) string {
-			t.Helper()
-			f := entered(t, p, protocol)
-			f.say(all...)
-			return f.refusal(0)
-		}
-	}
 	const large = "a = 1 OR a = 2 OR a = 3 OR a = 4"
 	selector := "SUBSCRIBE\nid:1\ndestination:/topic/a\nselector:" + strings.Repeat(large+" OR ", 20) + large + "\n\n\x00"
 	inTransaction := stompSend("/topic/a", "0123456789", "transaction:1")
@@ -193,21 +198,21 @@ func toldLimits() []toldLimit {
 		{"retained_bytes", "limits.retained_bytes=1 protocols.mqtt.sys_interval=0s", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(fmt.Sprint("t/", n), 0, true) })},
 		{"max_queues", `vhosts=[{"name":"/","max_queues":1}]`, "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(fmt.Sprint("$queue/", n), 0, false) })},
 		{"max_retained", `vhosts=[{"name":"/","max_retained":1}] protocols.mqtt.sys_interval=0s`, "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(fmt.Sprint("t/", n), 0, true) })},
-		{"max_sessions", `vhosts=[{"name":"/","max_sessions":1}]`, "limit_exceeded", "97", login},
-		{"vhost_connections", "limits.vhost_connections=1", "limit_exceeded", "97", login},
+		{"max_sessions", `vhosts=[{"name":"/","max_sessions":1}]`, "limit_exceeded", "97", secondLogin},
+		{"vhost_connections", "limits.vhost_connections=1", "limit_exceeded", "97", secondLogin},
 		{"selectors", "limits.selectors=10", "limit_exceeded", "", frames(selector)},
 		{"selectors_in_all", "limits.selectors_in_all=10", "limit_exceeded", "", frames(selector)},
 		{"headers", "limits.headers=4", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish("t", n*n+1, false) })},
 		{"header_bytes", "limits.header_bytes=1100", "limit_exceeded", "97", second(puback, func(f *foe, n int) { f.publish(strings.Repeat("t", 600*n), 0, false) })},
-		{"publish_rate", "limits.publish_rate=1 limits.publish_wait=1ms", "rate_exceeded", "97", rate},
-		{"publish_bytes", "limits.publish_bytes=1 limits.publish_wait=1ms", "rate_exceeded", "97", rate},
-		{"user_publish_rate", "limits.user_publish_rate=1 limits.publish_wait=1ms", "rate_exceeded", "97", userRate},
-		{"user_publish_bytes", "limits.user_publish_bytes=1 limits.publish_wait=1ms", "rate_exceeded", "97", userRate},
-		{"user_connections", "limits.user_connections=1", "limit_exceeded", "97", login},
-		{"max_connections", "listeners.stomp.max_connections=1 listeners.mqtt.max_connections=1", "limit_exceeded", "97", login},
-		{"max_connections_per_address", "listeners.stomp.max_connections_per_address=1 listeners.mqtt.max_connections_per_address=1", "limit_exceeded", "97", login},
-		{"max_connection_rate", "listeners.stomp.max_connection_rate=1 listeners.mqtt.max_connection_rate=1", "rate_exceeded", "9f", login},
-		{"max_connection_rate_per_address", "listeners.stomp.max_connection_rate_per_address=1 listeners.mqtt.max_connection_rate_per_address=1", "rate_exceeded", "9f", login},
+		{"publish_rate", "limits.publish_rate=1 limits.publish_wait=1ms", "rate_exceeded", "97", tooFast(1)},
+		{"publish_bytes", "limits.publish_bytes=1 limits.publish_wait=1ms", "rate_exceeded", "97", tooFast(1)},
+		{"user_publish_rate", "limits.user_publish_rate=1 limits.publish_wait=1ms", "rate_exceeded", "97", tooFast(3)},
+		{"user_publish_bytes", "limits.user_publish_bytes=1 limits.publish_wait=1ms", "rate_exceeded", "97", tooFast(3)},
+		{"user_connections", "limits.user_connections=1", "limit_exceeded", "97", secondLogin},
+		{"max_connections", "listeners.stomp.max_connections=1 listeners.mqtt.max_connections=1", "limit_exceeded", "97", secondLogin},
+		{"max_connections_per_address", "listeners.stomp.max_connections_per_address=1 listeners.mqtt.max_connections_per_address=1", "limit_exceeded", "97", secondLogin},
+		{"max_connection_rate", "listeners.stomp.max_connection_rate=1 listeners.mqtt.max_connection_rate=1", "rate_exceeded", "9f", secondLogin},
+		{"max_connection_rate_per_address", "listeners.stomp.max_connection_rate_per_address=1 listeners.mqtt.max_connection_rate_per_address=1", "rate_exceeded", "9f", secondLogin},
 		{"memory", "limits.memory=1MiB", "server_busy", "89", func(t *testing.T, p *program, protocol string) string {
 			t.Helper()
 			p.await(t, "memory is very short")
@@ -274,6 +279,7 @@ func TestEveryLimit(t *testing.T) {
 		"limits.outbox_messages": waits, "limits.outbox_bytes": waits, "limits.unacked": waits, "limits.unacked_publishes": waits,
 		"limits.session_queue": waits, "limits.session_queue_bytes": waits,
 
+		"limits.refusal_rate":     "slows who is refused too often: TestRefusalRate of core",
 		"limits.outbox_overflow":  "says what outbox_messages and outbox_bytes do",
 		"limits.publish_wait":     "is the wait for the rates",
 		"limits.login_delay":      "is that of login_tries",

@@ -63,6 +63,6 @@
 // connection (durable subscriptions, wills): state.go, what the engine is told of it: saving.go, values.go, in which form:
 // stored.go, and how it comes back: restore.go. Messages as engines keep them: encoding.go. Publishing: publish.go, and
 // where to: route.go. Subscriptions: subscribe.go; what a live one holds: attachment.go. Queues: boundqueue.go, by name:
-// vhost.go. Retained messages: retain.go.
+// vhost.go. Retained messages: retain.go, and how many there may be: retainroom.go.
 // Delayed and repeated messages: delayed.go. Order of acknowledgements: acks.go; writing: writer.go.
 package core
