@@ -151,6 +151,6 @@ type Call struct {
 	Message *Message
 	// Subscription is set for OpSubscribe and OpDeliver.
 	Subscription *Subscription
-	// Err is why the session ended, for OpDisconnect.
+	// Err is why the session ended, for OpDisconnect; nil: the client has left.
 	Err error
 }
