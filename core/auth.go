@@ -138,8 +138,11 @@ type Interceptor interface {
 	Name() string
 	// Ops lists what is wrapped. The result is constant.
 	Ops() []Op
-	// Intercept calls next, perhaps with another Call, or returns an error to refuse. Who calls it twice publishes twice, and
-	// the publisher is told how the first has ended.
+	// Intercept calls next, perhaps with another Call, or returns an error to refuse. Who returns nil without having called it
+	// swallows the operation, and the client is told that all is well: a message goes nowhere, and its publisher has his
+	// receipt. Who calls it twice publishes twice, and the publisher is told how the first has ended. Of a message that next
+	// has taken, with nil, the publisher is told what becomes of it, whatever Intercept returns then. Next is not called any
+	// more once Intercept has returned.
 	Intercept(ctx context.Context, c *Call, next func(context.Context, *Call) error) error
 }
 
@@ -151,6 +154,6 @@ type Call struct {
 	Message *Message
 	// Subscription is set for OpSubscribe and OpDeliver.
 	Subscription *Subscription
-	// Err is why the session ended, for OpDisconnect.
+	// Err is why the session ended, for OpDisconnect; nil: the client has left.
 	Err error
 }

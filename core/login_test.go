@@ -346,6 +346,62 @@ func TestInterceptorRepeats(t *testing.T) {
 	}, core.OpPublish))
 }
 
+// An interceptor that swallows a message lets its publisher have the receipt, once and in its turn; so does one that goes on
+// and refuses then, or that takes an error away.
+func TestInterceptorSwallows(t *testing.T) {
+	for name, c := range map[string]struct {
+		want    string // of the publisher, and what comes through
+		through string
+		does    func(ctx context.Context, c *core.Call, next func(context.Context, *core.Call) error) error
+	}{
+		"swallows": {"<nil>", "", func(context.Context, *core.Call, func(context.Context, *core.Call) error) error { return nil }},
+		"refuses": {"not authorized", "", func(context.Context, *core.Call, func(context.Context, *core.Call) error) error {
+			return core.ErrDenied
+		}},
+		"too late": {"<nil>", " odd", func(ctx context.Context, c *core.Call, next func(context.Context, *core.Call) error) error {
+			return errors.Join(next(ctx, c), core.ErrDenied)
+		}},
+		"takes away": {"<nil>", "", func(ctx context.Context, c *core.Call, next func(context.Context, *core.Call) error) error {
+			ended, cancel := context.WithCancel(ctx)
+			cancel()
+			_ = next(ended, c) // which does not take it
+			return nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				s := w.client("")
+				w.sub(s, jobs)
+				told := make(chan string, 9) // more than there are
+				for _, body := range []string{"first", "odd", "last"} {
+					done := func(_ core.Published, err error) { told <- body + ": " + fmt.Sprint(err) }
+					if err := s.Publish(w.ctx, msg(jobs, body), done); err != nil {
+						done(core.Published{}, err)
+					}
+					if body == "odd" {
+						_ = s.Publish(w.ctx, msg("topic/nobody", "odd"), nil) // nobody wants to know
+					}
+				}
+				w.want(s, "first"+c.through+" last")
+				synctest.Wait()
+				close(told)
+				got := make(map[string]int)
+				for one := range told {
+					got[one]++
+				}
+				if len(got) != 3 || got["first: <nil>"] != 1 || got["last: <nil>"] != 1 || got["odd: "+c.want] != 1 {
+					t.Errorf("told %v, want %s of the odd one", got, c.want)
+				}
+			}, coretest.Intercept(func(ctx context.Context, call *core.Call, next func(context.Context, *core.Call) error) error {
+				if string(call.Message.Body) != "odd" {
+					return next(ctx, call)
+				}
+				return c.does(ctx, call, next)
+			}, core.OpPublish))
+		})
+	}
+}
+
 // Close ends all sessions with ErrShutdown, waits for them, and lets nobody in any more.
 func TestBrokerClose(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

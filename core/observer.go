@@ -24,7 +24,7 @@ const (
 	EventRefreshed    EventKind = "refreshed"          // a client has given new credentials, see Session.Refresh
 	EventRefused      EventKind = "refused"            // Op on Destination was not authorized
 	EventRevoked      EventKind = "revoked"            // a subscription to Destination has ended, because it is not authorized any more
-	EventLogout       EventKind = "logout"             // a session has ended; Err says why if the broker has ended it
+	EventLogout       EventKind = "logout"             // a session has ended; Err says why, nil that the client has left
 )
 
 // Event is something that has happened to a client. It holds no secrets.

@@ -47,10 +47,28 @@ func (s *Session) publishTo(ctx context.Context, m *Message, queue *QueueConfig,
 		return s.publish(ctx, m, queue, done)
 	}
 	s.wake() // interceptors may take their time
-	done = first(done)
-	return s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(ctx context.Context, c *Call) error {
-		return s.publish(ctx, c.Message, queue, done)
+	return s.publishThrough(ctx, m, queue, first(done))
+}
+
+// publishThrough publishes through the interceptors. Whatever they do, the publisher is told one outcome: here, or by done.
+func (s *Session) publishThrough(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
+	var taken atomic.Bool // the message, by somebody whose outcome done will tell
+	err := s.b.intercept(ctx, &Call{Op: OpPublish, Principal: s.Principal(), Message: m}, func(ctx context.Context, c *Call) error {
+		err := s.publish(ctx, c.Message, queue, done)
+		if err == nil {
+			taken.Store(true)
+		}
+		return err
 	})
+	switch {
+	case !taken.Load() && err == nil: // swallowed
+		return s.answer(ctx, done, Published{}, nil)
+	case !taken.Load():
+		return err
+	case err != nil && s.firstTime("refused too late"):
+		s.b.log.Warn("interceptor has refused a message that it had published", "client", s.principal.ClientID, "error", err)
+	}
+	return nil
 }
 
 // first passes on the first outcome only: an interceptor may go on more than once.

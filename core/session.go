@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,8 +132,17 @@ func (s *Session) end(err error) {
 	}
 }
 
-// Close ends the session. It waits for DeliverFunc, so never call it from there; idempotent.
-func (s *Session) Close() error {
+// Close ends the session in order: the client has left, or nobody knows better. It waits for DeliverFunc, so never call it
+// from there; idempotent.
+func (s *Session) Close() error { return s.CloseWith(nil) }
+
+// CloseWith is Close by a protocol that knows why: what the client has done wrong, that it was silent or that its connection
+// is lost. Observers, interceptors of OpDisconnect and [Stats] are told it, unless the broker has a reason of its own: see Err.
+// nil and io.EOF stand for an orderly end. The first call counts, of Close as well.
+func (s *Session) CloseWith(why error) error {
+	if errors.Is(why, io.EOF) {
+		why = nil
+	}
 	s.closing.Do(func() {
 		s.closed.Store(true)
 		s.Release()
@@ -141,6 +152,9 @@ func (s *Session) Close() error {
 		defer s.changing.Unlock()
 		s.mu.Lock()
 		subs, temp, err := s.subs, s.temp, s.err
+		if err == nil {
+			err = why
+		}
 		if s.expiry != nil {
 			s.expiry.Stop()
 		}

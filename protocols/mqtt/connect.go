@@ -234,6 +234,12 @@ func (p *peer) finish(err error) error {
 		f = failure(codeMaxConnectTime, "no CONNECT in time")
 	}
 	gone := f == nil && !p.left && lost(err)
+	switch {
+	case f != nil:
+		err = f
+	case !gone:
+		err = nil
+	}
 	p.release() // others need not wait for the end
 	if p.session != nil {
 		if !gone {
@@ -243,7 +249,7 @@ func (p *peer) finish(err error) error {
 			cancel()
 		}
 		p.keep()
-		_ = p.session.Close() // nothing is delivered or acknowledged after it
+		_ = p.session.CloseWith(err) // nothing is delivered or acknowledged after it
 	}
 	p.in.release()
 	if f != nil {
@@ -252,14 +258,7 @@ func (p *peer) finish(err error) error {
 	if !gone {
 		_ = p.c.Flush()
 	}
-	switch {
-	case f != nil:
-		return f
-	case gone:
-		return err
-	default:
-		return nil
-	}
+	return err
 }
 
 // goodbye writes the last packet: CONNACK when there was none, else DISCONNECT.

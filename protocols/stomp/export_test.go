@@ -52,5 +52,5 @@ func Deliverer(v frame.Version, c core.Conn, text string, ack core.AckMode) func
 // Feeder returns what a logged-in session does with octets.
 func Feeder(p *Protocol, c core.Conn) (feed func([]byte) error, end func()) {
 	s := newSession(context.Background(), p, c)
-	return s.feed, s.end
+	return s.feed, func() { s.end(nil) }
 }

@@ -51,8 +51,8 @@ func (s *session) receipt(id string) error {
 func (s *session) refuse(err error, receipt string, fatal bool) error {
 	fatal, err = s.ending(err, fatal)
 	if fatal && s.core != nil {
-		_ = s.settleAcked() // what came before counts; an ERROR of its own is the first
-		_ = s.core.Close()  // when it returns no MESSAGE is under way
+		_ = s.settleAcked()       // what came before counts; an ERROR of its own is the first
+		_ = s.core.CloseWith(err) // when it returns no MESSAGE is under way
 	}
 	return s.tell(err, receipt, fatal)
 }

@@ -98,7 +98,7 @@ func (s *session) run() (err error) {
 		if errors.Is(err, core.ErrResting) {
 			s.rested()
 		} else {
-			s.end()
+			s.end(err)
 		}
 	}()
 	defer s.contain(&err)
@@ -127,13 +127,13 @@ func (s *session) rested() {
 	s.same, s.last, s.acked = nil, cached{}, nil
 }
 
-// end gives everything back. Nothing is written afterwards.
-func (s *session) end() {
+// end gives everything back; why may be nil. Nothing is written afterwards.
+func (s *session) end(why error) {
 	leave := errLeave
 	s.fatal.CompareAndSwap(nil, &leave) // what ends with the session is no ERROR
 	s.beat.stop()
 	if s.core != nil {
-		_ = s.core.Close() // has no error to report
+		_ = s.core.CloseWith(why) // has no error to report
 	}
 }
 
