@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -152,16 +153,19 @@ func (h *Hub) leave(c *Conn, err error) {
 		"subprotocol", c.info.Subprotocol, "reason", reason, "error", err)
 }
 
+// hostOf is what counts as one address: of IPv6, whoever has one has all of a network of 2^64.
 func hostOf(a net.Addr) string {
-	switch a := a.(type) {
-	case nil:
+	if a == nil {
 		return ""
-	case *net.TCPAddr:
-		return a.IP.String()
 	}
-	host, _, err := net.SplitHostPort(a.String())
+	port, err := netip.ParseAddrPort(a.String())
 	if err != nil {
-		return a.String()
+		return a.String() // of no network
 	}
-	return host
+	ip := port.Addr().Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	network, _ := ip.Prefix(64) // fails for the zero Addr only
+	return network.String()
 }

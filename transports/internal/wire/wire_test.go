@@ -217,6 +217,31 @@ func TestShutdownTimeout(t *testing.T) {
 	})
 }
 
+// Whoever has one address of IPv6 has many, which count as one.
+func TestReserveIPv6(t *testing.T) {
+	l := limits()
+	l.MaxConnectionsPerAddress = 2
+	h := &wire.Hub{Limits: l, Log: slog.New(slog.DiscardHandler)}
+	h.Start(t.Context())
+	for i, c := range []struct {
+		ip string
+		ok bool
+	}{
+		{"2001:db8:0:1::1", true},
+		{"2001:db8:0:1:ffff::2", true},
+		{"2001:db8:0:1::3", false},
+		{"2001:db8:0:2::1", true},
+		{"::ffff:192.0.2.1", true},
+		{"::ffff:192.0.2.2", true},
+		{"192.0.2.1", true},
+		{"::ffff:192.0.2.1", false},
+	} {
+		if err := h.Reserve(&net.TCPAddr{IP: net.ParseIP(c.ip), Port: 1000 + i}); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.ip, err)
+		}
+	}
+}
+
 func TestReserve(t *testing.T) {
 	l := limits()
 	l.MaxConnections, l.MaxConnectionsPerAddress = 3, 2
