@@ -17,7 +17,7 @@ FUZZTIME      ?= 60s
 # Packages whose AllocsPerRun tests mean nothing under the race detector.
 NORACE = $(shell grep -rlE 'AllocsPerRun|//go:build !race' --include=*_test.go . | grep -v node_modules | xargs -r -n1 dirname | sort -u)
 
-.PHONY: help run build test race alloc lint fmt bench bench-peers bench-growth bench-compare fuzz crash powerloss soak hostile vuln tidy clients chromium clean
+.PHONY: help run build test race alloc cross lint fmt bench bench-peers bench-growth bench-compare fuzz crash powerloss soak hostile vuln tidy clients chromium clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -53,6 +53,12 @@ $(LINT):
 	@mkdir -p $(BIN)
 	@GOBIN=$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	@mv $(BIN)/golangci-lint $@
+
+# Warm it takes half a minute, cold some; the tests are vetted for macOS.
+cross: ## build for macOS, Windows and 64-bit ARM, without cgo
+	@echo "==> go build for other systems"
+	@for t in linux/arm64 darwin/arm64 windows/amd64; do echo "    $$t"; CGO_ENABLED=0 GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build ./...; done
+	@CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...
 
 tidy:
 	@$(GO) mod tidy -diff

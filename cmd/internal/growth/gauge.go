@@ -4,7 +4,6 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"syscall"
 	"time"
 )
 
@@ -104,13 +103,4 @@ func (m *mark) end(x int, outputs float64) Point {
 		X: x, CPU: float64(cpu) / outputs, Clock: float64(clock) / outputs,
 		Allocs: float64(now.Mallocs-m.mem.Mallocs) / outputs, Bytes: float64(now.TotalAlloc-m.mem.TotalAlloc) / outputs,
 	}
-}
-
-// cpuTime is that of the process, in user and system mode.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

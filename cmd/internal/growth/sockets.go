@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/wyemq/wye/cmd/internal/peer"
@@ -194,25 +193,6 @@ func send(t *trip, n int, body []byte) error {
 	failed := t.receive(1)
 	wg.Wait()
 	return errors.Join(err, failed)
-}
-
-// files raises the number of files that may be open and returns how many there may be.
-func files(want uint64) int {
-	var r syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
-		return 1024
-	}
-	if r.Cur < want {
-		more := syscall.Rlimit{Cur: want, Max: max(want, r.Max)}
-		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &more) != nil { // not root: what is permitted
-			more = syscall.Rlimit{Cur: r.Max, Max: r.Max}
-			if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &more) != nil {
-				more = r
-			}
-		}
-		r = more
-	}
-	return int(min(r.Cur, 1<<30))
 }
 
 // affordable are the steps for which there are files, two each, and at the end as many as there can be.
