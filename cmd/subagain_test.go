@@ -177,6 +177,15 @@ func TestSubStaysAway(t *testing.T) {
 	first := follow(t, "--mqtt5", "-t", "a", "-i", "same", url)
 	must(t, "pub", "--mqtt5", "-t", "a", "-r", "-m", "x", url) // retained: comes whenever it has subscribed
 	first.want(t, "x")
+	stomped := follow(t, "--stomp", "-t", "/queue/a", "-i", "other", url)
+	must(t, "pub", "--stomp", "-t", "/queue/a", "-m", "x", url)
+	stomped.want(t, "x")
+	thief := follow(t, "--stomp", "-t", "/queue/a", "-i", "other", url)
+	if said := stomped.end(t, 1); strings.Contains(said, "connecting again") {
+		t.Errorf("whose id is somebody else's now says %q", said)
+	}
+	thief.stop()
+	thief.end(t, 0)
 	second := follow(t, "--mqtt5", "-t", "a", "-i", "same", "--no-reconnect", url)
 	if said := first.end(t, 1); !strings.Contains(said, "0x8e") {
 		t.Errorf("the first says %q", said)

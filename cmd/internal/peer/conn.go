@@ -239,7 +239,7 @@ func (c *Conn) refusal() error {
 		case body != "":
 			said += ": " + body
 		}
-		return &RefusedError{Text: said}
+		return &RefusedError{Reason: p.Header("reason"), Text: said}
 	}
 	level := byte(4)
 	if c.target.Protocol == MQTT5 {

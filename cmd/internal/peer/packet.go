@@ -56,8 +56,9 @@ func (p *Packet) Header(name string) string {
 
 // RefusedError is a no of the broker.
 type RefusedError struct {
-	Code byte   // reason code of MQTT, 0 for STOMP
-	Text string // what the broker said, or what the code means
+	Code   byte   // reason code of MQTT, 0 for STOMP
+	Reason string // of STOMP, if the broker names it in a header as wye does
+	Text   string // what the broker said, or what the code means
 }
 
 func (e *RefusedError) Error() string {

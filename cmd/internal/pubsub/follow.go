@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,8 +67,11 @@ func (s *sub) final(lost error) bool {
 	if !ok {
 		return false
 	}
-	if s.target.Protocol == peer.STOMP { // an ERROR has no codes, and what was permitted once may be again
-		return !s.up
+	if s.target.Protocol == peer.STOMP {
+		if no.Reason == "" { // not wye: an ERROR has no codes, and what was permitted once may be again
+			return !s.up
+		}
+		return !slices.Contains(passing, no.Reason)
 	}
 	switch no.Code {
 	case unavailable3, unavailable, busy, shuttingDown, keepAliveTimeout:
@@ -89,6 +93,9 @@ const (
 	shuttingDown     = 0x8b
 	keepAliveTimeout = 0x8d
 )
+
+// passing are the reasons with which wye says no for now. taken_over is not among them either.
+var passing = []string{"server_shutdown", "unavailable", "server_busy", "heartbeat_timeout", "slow_consumer", "rate_exceeded", "internal_error"}
 
 // open connects and subscribes. What comes meanwhile is printed.
 func (s *sub) open(ctx context.Context) error {
