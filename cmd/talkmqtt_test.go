@@ -260,6 +260,11 @@ func (k *mqttTalk) subscribe(i int) bool {
 // enter says SUBSCRIBE. The retained messages come as Retain Handling says.
 func (k *mqttTalk) enter(s *mqttSide, sub *mqttSub, handling int, first bool) {
 	k.t.Helper()
+	for _, other := range k.sides() {
+		if other != s { // what it has published with QoS 0 may still be on its way, and come to this subscription
+			other.ping()
+		}
+	}
 	s.subs[sub.filter] = sub
 	if handling == 0 || handling == 1 && first {
 		for topic, r := range k.retained {
