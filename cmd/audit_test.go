@@ -99,7 +99,7 @@ func TestAudit(t *testing.T) {
 		"reload_refused user= by=admin root rule= 0",
 		"admin user=root by=root admin rule= POST /reload 422",
 		"admin user= by= admin rule= POST /reload 401",
-		"logout user=ali by= mqtt mqtt rule= closed 0",
+		"logout user=ali by= mqtt mqtt rule= server_shutdown 0",
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, strings.Join(got, "\n"))
