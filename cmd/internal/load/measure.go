@@ -98,7 +98,7 @@ func (g *gauge) measure(ctx context.Context) measurement {
 	on := g.wait(ctx, nil, from)
 	m.first = g.mark()
 	if on {
-		g.wait(ctx, nil, from.Add(f.o.duration))
+		g.wait(ctx, nil, m.first.at.Add(f.o.duration)) // not from: a busy machine may be late, and then measures nothing
 	}
 	m.last = g.mark()
 	stop()
