@@ -97,6 +97,7 @@ func (s *Session) exceeded(limit string, reason *Reason, format string, args ...
 // exceeds counts that the session has reached a limit, and returns err.
 func (s *Session) exceeds(err *limitError) error {
 	s.b.note(err.limit, false, s.firstTime(err.limit), s.whom(), err)
+	s.wasRefused.Store(true)
 	return err
 }
 

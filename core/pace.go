@@ -223,8 +223,8 @@ func (s *Session) brake(ctx context.Context, messages, size int) error {
 }
 
 // HoldBack makes a client wait that is refused again and again for a limit: that costs the broker as much as to serve it.
-// Protocols call it before they work off a packet or frame that subscribes, however many subscriptions are in it; Publish and
-// Commit do so themselves. The error is that of ctx or of the session when it ends meanwhile.
+// Protocols call it before they work off a packet or frame that subscribes, however many subscriptions are in it, or for which
+// they keep a limit themselves (see Exceeded); Publish and Commit do so themselves. The error is that of ctx or of the session when it ends meanwhile.
 func (s *Session) HoldBack(ctx context.Context) error {
 	if !s.wasRefused.Load() || !s.wasRefused.Swap(false) {
 		return nil
@@ -243,7 +243,7 @@ func (s *Session) HoldBack(ctx context.Context) error {
 	return s.pause(ctx, wait)
 }
 
-// refused remembers an error that is for a limit, and returns it.
+// refused remembers an error that is for a limit, and returns it. Those of the session itself are remembered already.
 func (s *Session) refused(err error) error {
 	if err == nil {
 		return nil

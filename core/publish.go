@@ -245,10 +245,14 @@ func (s *Session) publishLater(ctx context.Context, m *Message, done func(Publis
 // Commit does what tx holds, all or nothing. An unknown tag fails it as a whole with ErrNotFound, a
 // queue that is full with ErrQueueFull: from Commit itself, and done is not called.
 func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) error {
+	return s.refused(s.commitAll(ctx, tx, done))
+}
+
+func (s *Session) commitAll(ctx context.Context, tx Transaction, done func(error)) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if len(tx.Sends) > 0 && (s.pace.Load() != nil || s.b.memory.tight.Load() != 0) {
+	if len(tx.Sends) > 0 && (s.pace.Load() != nil || s.wasRefused.Load() || s.b.memory.tight.Load() != 0) {
 		size := 0
 		for _, m := range tx.Sends {
 			size += m.Size()
