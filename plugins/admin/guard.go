@@ -21,6 +21,9 @@ func (s *Server) guard(t *table) http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		s.unproxy(r)
 		w := &answer{ResponseWriter: out, status: http.StatusOK}
+		if s.begin != nil {
+			r = r.WithContext(s.begin(r.Context()))
+		}
 		if s.told != nil {
 			defer func() { s.told(r, w.status) }()
 		}
