@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -86,5 +87,55 @@ func TestAuditAdmin(t *testing.T) {
 	}
 	if n := strings.Count(p.all(), `msg="login refused"`); n != 2 {
 		t.Errorf("%d logins were refused, want 2\n%s", n, p.all())
+	}
+}
+
+// TestAuditAdminFlood has many requests refused of nobody known, and of a page elsewhere in a browser: a few lines say so.
+func TestAuditAdminFlood(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "audit.log")
+	p := startWith(t, "audit: {file: '"+file+"'}\nauth: {users: {file: '"+usersFile(t, users.User{Name: "root"})+"'}}\n")
+	const each = 100
+	long := strings.Repeat("x", 13_000)
+	for i := range each {
+		for _, c := range []struct {
+			path, origin string
+			code         int
+		}{
+			{"/reload", "", 401},
+			{fmt.Sprint("/", i, long), "", 404},
+			{fmt.Sprint("/nothing", i), "https://evil.example", 403},
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.addrs["admin"]+c.path, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.origin != "" {
+				req.Header.Set("Origin", c.origin)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != c.code {
+				t.Errorf("POST %.20s of %q: status %d, want %d", c.path, c.origin, resp.StatusCode, c.code)
+			}
+		}
+	}
+	p.stop(syscall.SIGTERM)
+	p.exit()
+	lines, count := 0, 0
+	for _, r := range auditLines(t, file) {
+		if r.Event == "admin" {
+			lines++
+			count += max(r.Count, 1)
+		}
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if count != 3*each || lines > 30 || info.Size() > 16<<10 {
+		t.Errorf("%d requests in %d lines, %d bytes", count, lines, info.Size())
 	}
 }
