@@ -68,6 +68,63 @@ func TestQueuesOfBroker(t *testing.T) {
 	}, coretest.Limits(func(l *core.Limits) { l.Queues, l.UserDurableQueues = 1, 1 }))
 }
 
+// A queue that becomes durable later counts from then on, for who makes it so.
+func TestDurableLater(t *testing.T) {
+	for name, c := range map[string]struct{ group, second string }{"group": {"g", "bea"}, "private": {"", "ali"}} {
+		t.Run(name, func(t *testing.T) {
+			inBoth(t, func(t *testing.T, w *reborn, again func(time.Duration)) {
+				login := func(user, client string) *coretest.Client {
+					return coretest.Connect(t, w.b, core.Login{User: user, Password: "secret", ClientID: user + client, Expiry: time.Hour})
+				}
+				later := func(by *coretest.Client, lasting bool) error {
+					return by.Subscribe(w.ctx, &core.Subscription{ID: "a", Filter: "topic/a", Group: c.group, Ack: core.AckIndividual, Durable: lasting})
+				}
+				queue := func(by *coretest.Client) error {
+					return by.Subscribe(w.ctx, &core.Subscription{ID: "q", Filter: "queue/of " + by.ID(), Ack: core.AckIndividual})
+				}
+				const limit = "limits.user_durable_queues"
+				first, full := login("ali", ""), login("ali", " full")
+				w.ok(later(first, false))
+				w.ok(full.Subscribe(w.ctx, &core.Subscription{ID: "full", Filter: "topic/full", Durable: true})) // the first one does not count
+				tooMuch(t, "the first one is made durable", limit, later(first, true))
+				second := first
+				if c.second == "ali" {
+					w.ok(full.Unsubscribe(w.ctx, "full"))
+				} else {
+					second = login(c.second, "")
+				}
+				w.ok(later(second, true))
+				w.ok(later(second, true)) // counts once
+				tooMuch(t, "another one", limit, queue(second))
+				again(time.Minute)
+				second = login(c.second, "")
+				tooMuch(t, "another one after a restart", limit, queue(second))
+				w.ok(later(second, true))
+				w.ok(second.Unsubscribe(w.ctx, "a"))
+				if c.group != "" {
+					w.ok(second.DeleteGroup(w.ctx, c.group, "topic/a"))
+				}
+				w.ok(queue(second))
+			}, coretest.Users(map[string]string{"ali": "secret", "bea": "secret"}), coretest.Limits(func(l *core.Limits) { l.UserDurableQueues = 1 }))
+		})
+	}
+}
+
+// So it does where nothing outlives the broker.
+func TestDurableLaterInMemory(t *testing.T) {
+	for name, change := range map[string]func(*core.Subscription){"group": group("g"), "private": func(*core.Subscription) {}} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				c := w.client("c")
+				w.sub(c, "topic/a", individual, change)
+				w.sub(c, "topic/a", durable, change)
+				_, err := w.send(c, "queue/q", "x")
+				tooMuch(t, "another one", "limits.user_durable_queues", err)
+			}, coretest.Limits(func(l *core.Limits) { l.UserDurableQueues = 1 }))
+		})
+	}
+}
+
 // What is dropped from queues while they are opened is counted, by nobody who must know them first.
 func TestRestartDropsAtOnce(t *testing.T) {
 	inBoth(t, func(t *testing.T, w *reborn, again func(time.Duration)) {

@@ -84,7 +84,7 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		}
 	}()
 	bq = &boundQueue{
-		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec,
+		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec, counts: spec,
 	}
 	cfg := v.config(&spec)
 	bq.cfg.Store(&cfg)
@@ -117,28 +117,43 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 // claim counts a queue that is about to be made, if it may be. The caller holds mu.
 func (v *vhost) claim(spec *queueSpec) error {
 	l := &v.b.options().Limits
-	refuse := func(section, limit, format string, most int) error {
-		err := &limitError{section, limit, fmt.Sprintf("open queue %s: "+format, spec.name(), most), ErrLimit}
-		v.b.note(limit, false, true, whom{client: spec.client, user: spec.by.user, remote: spec.by.from}, err)
-		return err
-	}
 	if most := v.settings.MaxQueues; most > 0 && len(v.queues) >= most && !spec.own {
-		return refuse(ofVHost, "max_queues", "%d queues are the most that this virtual host may have", most)
+		return v.refuse(spec, ofVHost, "max_queues", "%d queues are the most that this virtual host may have", most)
 	}
 	if v.b.queues.Add(1) > int64(l.Queues) && !spec.own {
 		v.b.queues.Add(-1)
-		return refuse(ofAll, "queues", "%d queues are the most there may be", l.Queues)
+		return v.refuse(spec, ofAll, "queues", "%d queues are the most there may be", l.Queues)
 	}
-	if spec.counted() && !v.b.claimQueue(accountKey{v.name, spec.by}) && !spec.own {
-		v.free(spec)
-		return refuse(ofAll, "user_durable_queues", "%d durable queues are the most one user may have", l.UserDurableQueues)
+	if err := v.claimDurable(spec); err != nil {
+		v.b.queues.Add(-1)
+		return err
 	}
 	return nil
+}
+
+// claimDurable counts it among the durable ones of its user.
+func (v *vhost) claimDurable(spec *queueSpec) error {
+	if !spec.counted() || v.b.claimQueue(accountKey{v.name, spec.by}) || spec.own {
+		return nil
+	}
+	v.freeDurable(spec)
+	return v.refuse(spec, ofAll, "user_durable_queues", "%d durable queues are the most one user may have", v.b.options().Limits.UserDurableQueues)
+}
+
+// refuse counts and logs that a queue reaches a limit, and returns why it may not be.
+func (v *vhost) refuse(spec *queueSpec, section, limit, format string, most int) error {
+	err := &limitError{section, limit, fmt.Sprintf("open queue %s: "+format, spec.name(), most), ErrLimit}
+	v.b.note(limit, false, true, whom{client: spec.client, user: spec.by.user, remote: spec.by.from}, err)
+	return err
 }
 
 // free counts it out.
 func (v *vhost) free(spec *queueSpec) {
 	v.b.queues.Add(-1)
+	v.freeDurable(spec)
+}
+
+func (v *vhost) freeDurable(spec *queueSpec) {
 	if spec.counted() {
 		v.b.freeQueue(accountKey{v.name, spec.by})
 	}
@@ -168,7 +183,7 @@ func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
 		return nil
 	}
 	delete(v.queues, bq.id)
-	v.free(&bq.spec)
+	v.free(&bq.counts)
 	if bq.entry != nil {
 		v.index.Remove(bq.filter, bq.entry)
 	}
