@@ -296,7 +296,7 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 	}
 	if rest, ok := strings.CutPrefix(dest, "temp/"); ok {
 		token, _, _ := strings.Cut(rest, "/")
-		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token})
+		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token, own: by == nil})
 	}
 	spec := queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared, own: by == nil}
 	if by != nil {
