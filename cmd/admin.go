@@ -139,8 +139,11 @@ type counting interface {
 
 // requester is who asks the admin server: the user, if he has shown to be one, and the address.
 func (in *adminIn) requester(r *http.Request) string {
-	name, _ := manage.NewGate(in.Broker).Name(r)
-	return strings.TrimSpace("admin " + name + " " + r.RemoteAddr)
+	who := []string{"admin"}
+	if name, _ := manage.NewGate(in.Broker).Name(r); name != "" {
+		who = append(who, name)
+	}
+	return strings.Join(append(who, r.RemoteAddr), " ")
 }
 
 // counted asks the transports that count.
