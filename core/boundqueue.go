@@ -72,10 +72,13 @@ type queueSpec struct {
 	durable  bool
 	declared *QueueConfig // by whoever made it
 	by       owner        // whoever made it; the zero value: nobody knows
+	own      bool         // the broker's, which gets it whatever the limits say: for dead letters, or at a start
 }
 
-// counted reports whether the queue counts among the durable ones of its user.
-func (spec *queueSpec) counted() bool { return spec.durable && spec.kind != kindTemp }
+// counted reports whether the queue counts among the durable ones of its user: those that nobody has asked for do not.
+func (spec *queueSpec) counted() bool {
+	return spec.durable && spec.kind != kindTemp && !(spec.own && spec.by == owner{})
+}
 
 // name is what people call it.
 func (spec *queueSpec) name() string {

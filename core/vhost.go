@@ -27,7 +27,6 @@ type vhost struct {
 	token     string // name, fit to be a part of a log id
 	index     *subtree.Tree[*entry]
 	retaining retaining
-	room      retainRoom
 	stats     stats
 
 	mu     sync.RWMutex
@@ -76,7 +75,7 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	if spec.owner != "" && v.temps[spec.owner] == nil {
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
-	if err := v.claim(&spec, ctx == v.b.ctx); err != nil {
+	if err := v.claim(&spec); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -96,10 +95,10 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		Undo:  v.unreserve,
 		Load:  v.b.loaded,
 		Group: messageGroup,
-		Dropped: func(reason string, n int) {
+		Dropped: func(q *queue.Queue, reason string, n int) {
 			v.stats.dropped(reason, n)
 			if reason == queue.ReasonLength {
-				bq.overflows(n)
+				bq.overflows(q, n)
 			}
 		},
 		Idle: func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
@@ -115,23 +114,22 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	return bq, nil
 }
 
-// claim counts a queue that is about to be made, if it may be. What is own is the broker's, which gets it: for dead letters, or
-// at a start. The caller holds mu.
-func (v *vhost) claim(spec *queueSpec, own bool) error {
+// claim counts a queue that is about to be made, if it may be. The caller holds mu.
+func (v *vhost) claim(spec *queueSpec) error {
 	l := &v.b.options().Limits
 	refuse := func(section, limit, format string, most int) error {
 		err := &limitError{section, limit, fmt.Sprintf("open queue %s: "+format, spec.name(), most), ErrLimit}
 		v.b.note(limit, false, true, whom{client: spec.client, user: spec.by.user, remote: spec.by.from}, err)
 		return err
 	}
-	if most := v.settings.MaxQueues; most > 0 && len(v.queues) >= most && !own {
+	if most := v.settings.MaxQueues; most > 0 && len(v.queues) >= most && !spec.own {
 		return refuse(ofVHost, "max_queues", "%d queues are the most that this virtual host may have", most)
 	}
-	if v.b.queues.Add(1) > int64(l.Queues) && !own {
+	if v.b.queues.Add(1) > int64(l.Queues) && !spec.own {
 		v.b.queues.Add(-1)
 		return refuse(ofAll, "queues", "%d queues are the most there may be", l.Queues)
 	}
-	if spec.counted() && !v.b.claimQueue(accountKey{v.name, spec.by}) && !own {
+	if spec.counted() && !v.b.claimQueue(accountKey{v.name, spec.by}) && !spec.own {
 		v.free(spec)
 		return refuse(ofAll, "user_durable_queues", "%d durable queues are the most one user may have", l.UserDurableQueues)
 	}
@@ -274,7 +272,7 @@ func (v *vhost) policy(dest string, declared *QueueConfig) QueueConfig {
 }
 
 // namedQueue returns the queue of a "queue/…" or "temp/…" destination, made on first use.
-// by is who uses it first, nil: nobody.
+// by is who uses it first, nil: the broker itself.
 func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConfig, by *Principal) (*boundQueue, error) {
 	id := v.queueLog(dest)
 	if bq := v.lookup(id); bq != nil {
@@ -285,7 +283,7 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 		token, _, _ := strings.Cut(rest, "/")
 		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token})
 	}
-	spec := queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared}
+	spec := queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared, own: by == nil}
 	if by != nil {
 		spec.by = by.owner()
 	}
