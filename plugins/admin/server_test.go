@@ -121,6 +121,7 @@ func TestForeignPages(t *testing.T) {
 		{"POST", "Origin", "null", 403},
 		{"DELETE", "Origin", "https://evil.example", 403},
 		{"GET", "Sec-Fetch-Site", "cross-site", 200},
+		{"PUT", "Origin", "https://evil.example", 403}, // not even which methods there are
 	} {
 		r := httptest.NewRequest(c.method, "http://127.0.0.1:8161/change", nil)
 		if c.header != "" {
