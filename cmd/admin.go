@@ -84,6 +84,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 		_, err := gate.Ask(r, what)
 		return err
 	})
+	in.Tickets.Among(in.Broker.VHosts)
 	in.Tickets.Permit(func(r *http.Request) error {
 		_, err := gate.Ask(r, "broker/tickets")
 		return err
