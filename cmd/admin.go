@@ -84,6 +84,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 		_, err := gate.Ask(r, what)
 		return err
 	})
+	in.Tickets.Among(in.Broker.VHosts)
 	in.Tickets.Permit(func(r *http.Request) error {
 		_, err := gate.Ask(r, "broker/tickets")
 		return err
@@ -139,7 +140,11 @@ type counting interface {
 
 // requester is who asks the admin server: the user, if he has shown to be one, and the address.
 func requester(r *http.Request) string {
-	return strings.TrimSpace("admin " + manage.Sender(r.Context()) + " " + r.RemoteAddr)
+	who := []string{"admin"}
+	if name := manage.Sender(r.Context()); name != "" {
+		who = append(who, name)
+	}
+	return strings.Join(append(who, r.RemoteAddr), " ")
 }
 
 // counted asks the transports that count.

@@ -257,9 +257,12 @@ func (s *Session) refused(err error) error {
 // glance is how often somebody who waits looks whether the session has ended.
 const glance = 50 * time.Millisecond
 
-// pause waits, while the session lives.
+// pause waits, while the session lives. What was answered before is not held back with what comes.
 func (s *Session) pause(ctx context.Context, d time.Duration) error {
 	s.wake() // nobody waits with it
+	if s.conn != nil {
+		_ = s.conn.Flush() // who reads notices when the connection is lost
+	}
 	for end := time.Now().Add(d); ; {
 		left := time.Until(end)
 		if left <= 0 {

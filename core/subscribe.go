@@ -300,8 +300,8 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	case sub.Group != "":
 		id := v.groupLog(sub.Group, sub.Filter)
 		if bq := v.find(id); bq != nil {
-			if sub.Durable && bq.volatile() {
-				return bq, v.promote(ctx, bq)
+			if sub.Durable {
+				return bq, v.promote(ctx, bq, s.principal.owner())
 			}
 			return bq, nil
 		}
@@ -311,6 +311,9 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	default:
 		id := v.sessionLog(s.principal.ClientID, sub.ID)
 		if bq := v.lookup(id); bq != nil { // also when it is to be kept no longer: something may wait in it
+			if sub.Durable {
+				return bq, v.promote(ctx, bq, s.principal.owner())
+			}
 			return bq, nil
 		}
 		return v.open(ctx, v.place(id, sub.Durable), queueSpec{
