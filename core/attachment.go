@@ -121,7 +121,7 @@ func (a *attachment) detach() {
 	a.s.v.stats.subscriptions.Add(-1)
 	a.s.b.effort.Add(-int64(a.cost()))
 	a.consumer.Detach()
-	a.bound.left(a.s.b.ctx)
+	a.bound.left()
 }
 
 // unlist takes a direct subscription out of the index. It still gets what is under way.

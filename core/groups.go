@@ -86,16 +86,16 @@ func (bq *boundQueue) retire(own int) bool {
 }
 
 // left counts a member out, and deletes a queue that only members keep.
-func (bq *boundQueue) left(ctx context.Context) {
+func (bq *boundQueue) left() {
 	bq.mu.Lock()
 	bq.members--
 	bq.mu.Unlock()
-	bq.end(ctx)
+	bq.end()
 }
 
 // end deletes the queue of a subscription or group when nothing keeps it: no member, no promise, and of a group that is
 // with its sessions no session.
-func (bq *boundQueue) end(ctx context.Context) {
+func (bq *boundQueue) end() {
 	bq.mu.Lock()
 	switch {
 	case bq.members > 0:
@@ -107,7 +107,7 @@ func (bq *boundQueue) end(ctx context.Context) {
 	gone := bq.deleted && (bq.kind == kindSession || bq.kind == kindGroup)
 	bq.mu.Unlock()
 	if gone {
-		_ = bq.v.remove(context.WithoutCancel(ctx), bq)
+		_ = bq.v.remove(context.WithoutCancel(bq.v.b.ctx), bq)
 	}
 }
 
@@ -132,12 +132,12 @@ func (bq *boundQueue) staying() (op engine.Op, ok bool) {
 }
 
 // endGroup deletes the queue of a group that is with its sessions, after the last of them.
-func (v *vhost) endGroup(ctx context.Context, sub *Subscription) {
+func (v *vhost) endGroup(sub *Subscription) {
 	if !sub.Durable || !sub.WithSession || sub.Group == "" {
 		return
 	}
 	if bq := v.find(v.groupLog(sub.Group, sub.Filter)); bq != nil {
-		bq.end(ctx)
+		bq.end()
 	}
 }
 

@@ -124,7 +124,13 @@ func TestGroupStays(t *testing.T) {
 		w.shares(c)
 		c.Gone()
 	}
-	for name, use := range map[string][]func(*reborn){"before": {stays, with}, "after": {with, stays}} {
+	changes := func(w *reborn) {
+		c := w.client("a")
+		w.shares(c)
+		w.sub(c, "topic/a", durable, group("g"))
+		c.Gone()
+	}
+	for name, use := range map[string][]func(*reborn){"before": {stays, with}, "after": {with, stays}, "changed": {changes, with}} {
 		t.Run(name, func(t *testing.T) {
 			inBoth(t, func(t *testing.T, w *reborn, again func(time.Duration)) {
 				for _, fn := range use {

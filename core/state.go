@@ -306,7 +306,7 @@ func (st *state) end() {
 	ctx := context.WithoutCancel(st.v.b.ctx)
 	for id, sub := range subs {
 		_ = st.v.removeLog(ctx, st.v.sessionLog(st.client, id))
-		st.v.endGroup(ctx, &sub)
+		st.v.endGroup(&sub)
 	}
 }
 

@@ -95,6 +95,9 @@ func (s *Session) keep(ctx context.Context, a *attachment) error {
 	var ops []engine.Op
 	var defines, stays bool
 	if a.bound != nil && sub.Durable {
+		if !sub.WithSession {
+			a.bound.stay()
+		}
 		var define, stay engine.Op
 		if define, defines = a.bound.define(); defines {
 			ops = append(ops, define)
@@ -251,7 +254,10 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	for errors.Is(err, errDeleted) {
 		var bq *boundQueue
 		if bq, err = a.queue(ctx); err == nil {
-			err = a.join(ctx, bq, old)
+			err = a.enter(ctx, bq)
+		}
+		if err == nil {
+			err = a.join(bq, old)
 		}
 	}
 	if err != nil {
@@ -283,22 +289,18 @@ func (a *attachment) enter(ctx context.Context, bq *boundQueue) error {
 	sub := a.sub.Load()
 	if sub.Durable && bq.kind == kindGroup && bq.volatile() {
 		if err := bq.v.promote(ctx, bq); err != nil {
-			bq.left(a.s.b.ctx)
+			bq.left()
 			return err
 		}
 	}
 	bq.mu.Lock()
 	defer bq.mu.Unlock()
 	bq.durable = sub.Durable || bq.durable && bq.kind != kindSession
-	bq.stays = bq.stays || sub.Durable && !sub.WithSession
 	return nil
 }
 
-// join becomes a consumer of bq.
-func (a *attachment) join(ctx context.Context, bq *boundQueue, old *attachment) error {
-	if err := a.enter(ctx, bq); err != nil {
-		return err
-	}
+// join becomes a consumer of bq, which it has entered.
+func (a *attachment) join(bq *boundQueue, old *attachment) error {
 	sub := a.sub.Load()
 	a.bound = bq
 	if old != nil {
@@ -319,7 +321,7 @@ func (a *attachment) join(ctx context.Context, bq *boundQueue, old *attachment) 
 		Deliver: func(ds []queue.Delivery) { a.take(ds) },
 	})
 	if err != nil {
-		bq.left(a.s.b.ctx)
+		bq.left()
 		return engineErr(err)
 	}
 	a.consumer = consumer
@@ -379,7 +381,7 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 		return fmt.Errorf("unsubscribe %q: %w", id, ErrNotFound)
 	}
 	if a == nil { // of the resumed session, never attached
-		s.v.endGroup(ctx, known)
+		s.v.endGroup(known)
 		return errors.Join(err, s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, id)))
 	}
 	a.drop()
