@@ -24,6 +24,7 @@ func (p *program) testACL() error {
 	if err != nil {
 		return err
 	}
+	p.warnVHost(c)
 	who, err := p.principal(config.Get[users.Config](c, "auth.users"))
 	if err != nil {
 		return err
@@ -56,7 +57,10 @@ func (p *program) principal(cfg users.Config) (*core.Principal, error) {
 	if i < 0 {
 		i = find(all, who.Name, "")
 	}
-	if i >= 0 && who.Groups == nil {
+	switch {
+	case i < 0 && who.Name != "" && cfg.File != "":
+		fmt.Fprintf(p.stderr, "wye: user %q is not in %s (auth.users.file)\n", who.Name, cfg.File)
+	case i >= 0 && who.Groups == nil:
 		who.Groups = all[i].Groups
 	}
 	if p.args.address != "" {

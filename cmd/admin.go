@@ -69,7 +69,7 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 	server, err = admin.New(in.Admin, in.Ready.Err, []admin.Route{
 		{Path: "/demo", Subtree: true, Title: "Demos", About: "STOMP and MQTT clients in your browser, talking to each other", Handler: demos},
 		{Path: "/metrics", Title: "Metrics", About: "what the broker counts, for Prometheus", Handler: scrapes, Manage: restricted},
-		{Path: "/reload", Methods: []string{http.MethodPost}, Manage: "broker/reload", Handler: reload{in.Reloader.Reload, in.requester}},
+		{Path: "/reload", Methods: []string{http.MethodPost}, Manage: "broker/reload", Handler: reload{in.Reloader.Reload, requester}},
 		{
 			Path: "/vhosts", Subtree: true, Methods: []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 			Title: "Virtual hosts", About: "queues and clients of each", Handler: manage.New(in.Broker, in.Log),
@@ -84,11 +84,12 @@ func newAdmin(in adminIn) (*admin.Server, error) {
 		_, err := gate.Ask(r, what)
 		return err
 	})
+	in.Tickets.Among(in.Broker.VHosts)
 	in.Tickets.Permit(func(r *http.Request) error {
 		_, err := gate.Ask(r, "broker/tickets")
 		return err
 	})
-	server.Tell(auditRequest(in.Audit, in.Broker))
+	server.Tell(manage.WithSender, auditRequest(in.Audit))
 	in.Listeners.Each(func(l *corefx.Listener) {
 		if t, ok := l.Transport.(*websocket.Transport); ok {
 			t.AllowOrigins(server.Serves)
@@ -138,9 +139,12 @@ type counting interface {
 }
 
 // requester is who asks the admin server: the user, if he has shown to be one, and the address.
-func (in *adminIn) requester(r *http.Request) string {
-	name, _ := manage.NewGate(in.Broker).Name(r)
-	return strings.TrimSpace("admin " + name + " " + r.RemoteAddr)
+func requester(r *http.Request) string {
+	who := []string{"admin"}
+	if name := manage.Sender(r.Context()); name != "" {
+		who = append(who, name)
+	}
+	return strings.Join(append(who, r.RemoteAddr), " ")
 }
 
 // counted asks the transports that count.

@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/fx"
 
-	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/plugins/audit"
 	"github.com/wyemq/wye/plugins/manage"
@@ -42,19 +41,15 @@ func newAudit(cfg audit.Config, r *corefx.Reloader, log *slog.Logger) *audit.Log
 }
 
 // auditRequest tells the audit log what was asked of the admin server to be done, and what was refused there.
-func auditRequest(l *audit.Log, b *core.Broker) func(r *http.Request, status int) {
-	gate := manage.NewGate(b)
+func auditRequest(l *audit.Log) func(r *http.Request, status int) {
 	return func(r *http.Request, status int) {
 		refused := status == http.StatusUnauthorized || status == http.StatusForbidden
 		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && !refused {
 			return
 		}
-		rec := audit.Record{Event: "admin", Action: r.Method + " " + r.URL.EscapedPath(), Status: status, Remote: hostOf(r), Listener: "admin"}
+		rec := audit.Record{Event: "admin", Action: r.Method + " " + r.URL.EscapedPath(), Status: status, Remote: hostOf(r), Listener: "admin", By: manage.Sender(r.Context())}
 		if name, _, ok := r.BasicAuth(); ok {
 			rec.User = name // as he says
-		}
-		if !refused {
-			rec.By, _ = gate.Name(r)
 		}
 		l.Add(rec)
 	}

@@ -78,6 +78,8 @@ func TestUserCommands(t *testing.T) {
 	}{
 		{"correct horse\n", "user add ali --group ops --group dev", 0, `user "ali" added`},
 		{"correct horse\n", "user add ali", 1, `there already`},
+		{"correct horse\n", "user add ali --vhost nope", 0, `wye: virtual host "nope" is not in the configuration`},
+		{"", "user rm ali --vhost nope", 0, `user "ali" removed`},
 		{"short\n", "user add bea", 1, `fewer than 8 bytes`},
 		{"battery staple", "user passwd ali", 0, `password of user "ali" changed`},
 		{"battery staple", "user passwd bea", 1, `there is no user "bea"`},
@@ -142,6 +144,8 @@ auth:
 		{"--address 10.1.2.3 --claim site=[\"north\",\"south\"] publish topic/south/x", 0, "allowed by rule auth.acl.rules.2\n"},
 		{"--address 192.0.2.1 --claim site=north publish topic/north/x", 1, "refused by rule default\n"},
 		{"publish topic/ali/b", 1, "refused by rule default\n"},
+		{"--user bea consume queue/ops", 1, "wye: user \"bea\" is not in " + users},
+		{"--user ali --vhost nope publish topic/ali/b", 0, "wye: virtual host \"nope\" is not in the configuration"},
 		{"frob topic/a", 1, "operation \"frob\" is not one of publish, "},
 		{"publish", 2, "wye acl test OPERATION DESTINATION"},
 	} {

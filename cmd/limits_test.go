@@ -449,8 +449,13 @@ func TestSlowedPublisher(t *testing.T) {
 			for range n { // all in one read, or two
 				f.publish("t", 0, false)
 			}
+			last, longest := time.Now(), time.Duration(0)
 			for range n {
 				f.done(0x40)
+				longest, last = max(longest, time.Since(last)), time.Now()
+			}
+			if longest > 1500*time.Millisecond {
+				t.Errorf("nothing was said for %v: answers have waited for those of later publishes", longest)
 			}
 			if took := time.Since(begun); took < 2500*time.Millisecond || took > 8*time.Second {
 				t.Errorf("%d publishes at 20 a second, 20 of them at once, took %v", n, took)

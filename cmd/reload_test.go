@@ -130,7 +130,7 @@ queues: [{match: "jobs/#", max_length: 2}]
 	}
 	p.await(t, `msg="configuration changed" key=limits.credit old=100 new=7`)
 	p.await(t, `msg="configuration changed, which needs a restart" key=metrics.queues old=200 new=5`)
-	p.await(t, `msg="configuration reloaded" by="admin `)
+	p.await(t, `msg="configuration reloaded" by="admin 127.0.0.1:`)
 	if strings.Contains(p.all(), "not-to-be-seen") {
 		t.Error("a secret is in the log")
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/plugins/users"
 )
 
@@ -47,7 +48,7 @@ func TestReloadUsers(t *testing.T) {
 				}
 			}
 			for who, c := range map[string]*stompClient{"ali": ali, "bea": bea} {
-				if f := c.read(); f.command != "ERROR" || f.header("reason") != "credentials_revoked" {
+				if f := c.read(); f.command != "ERROR" || f.header("reason") != "credentials_revoked" || strings.Count(f.body, core.ErrRevoked.Error()) != 1 {
 					t.Errorf("%s heard %+v", who, f)
 				}
 			}

@@ -125,7 +125,7 @@ func openVault(t *testing.T) *vault {
 	v.yaml = "log: {level: debug}\naudit: {file: '" + v.audit + "'}\nauth:\n  anonymous: false\n  cookie: session\n  users: {file: '" + people + "'}\n" +
 		"  acl: {rules: [{allow: [all], on: ['#']}]}\n  tickets: {key: " + v.ticketKey + "}\n  jwt: {key_file: '" + keyFile + "', secret: "
 	t.Setenv("WYE_AUTH__HTTP__SECRET", s.add("http secret"))
-	v.args = []string{"--set", "auth.http.url=" + service.URL, "--set", "protocols.stomp.close_on_error=false", "--set", "limits.login_delay=0s"}
+	v.args = []string{"--set", "auth.http.url=" + service.URL + "/?key=" + s.add("query of a URL"), "--set", "protocols.stomp.close_on_error=false", "--set", "limits.login_delay=0s"}
 	v.configured = startWith(t, v.yaml+v.jwtKey+"}\n", v.args...)
 	return v
 }
@@ -274,12 +274,20 @@ func (v *vault) administers(t *testing.T) {
 	} {
 		v.said.add([]byte(answer))
 	}
-	for _, next := range []string{s.add("next jwt key") + "}\n", "short}\n", v.jwtKey + "}\nlimits: {credit: x}\nsecrets: {key: " + s.add("unknown key") + "}\n"} {
+	urls := "https://u:" + s.add("password in a URL") + "@auth.example/?key=" + s.add("query of a bad URL")
+	for _, next := range []string{
+		s.add("next jwt key") + "}\n", v.jwtKey + ", jwks_url: '" + urls + "'}\nlisteners: {x: {uri: '" + urls + "'}, y: {uri: 'tcp" + urls[5:] + "'}}\n",
+		v.jwtKey + ", audience: [a], jwks_url: 'https://127.0.0.1:1/?key=" + s.add("query of the keys") + "'}\n", "short}\n",
+		v.jwtKey + "}\nlimits: {credit: x}\nsecrets: {key: " + s.add("unknown key") + "}\n",
+	} {
 		v.write(v.yaml + next)
 		v.said.add([]byte(v.ask("POST", "/reload", "", "Basic "+s["Basic"])))
 		for _, command := range []string{"print", "check", "schema"} {
-			_, stdout, stderr := run(t, append([]string{"config", command, "--config", v.file}, v.args...)...)
-			v.said.add([]byte(stdout + stderr))
+			args := append([]string{"config", command, "--config", v.file}, v.args...)
+			for _, args := range [][]string{args, append(args, "--set", "auth.http.url="+urls)} {
+				_, stdout, stderr := run(t, args...)
+				v.said.add([]byte(stdout + stderr))
+			}
 		}
 	}
 	if !strings.Contains(v.said.String(), `"auth.jwt.secret"`) || !strings.Contains(v.said.String(), "[redacted]") {

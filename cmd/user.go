@@ -2,6 +2,7 @@ package wyecmd
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +12,9 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/config"
+	"github.com/wyemq/wye/core/corefx"
 	"github.com/wyemq/wye/plugins/audit"
 	"github.com/wyemq/wye/plugins/users"
 )
@@ -33,6 +36,7 @@ func (p *program) user() error {
 	rec := audit.Record{User: name, VHost: p.args.vhost}
 	switch p.args.command {
 	case "user add":
+		p.warnVHost(c)
 		rec.Event, err = "user_added", p.addUser(path, name)
 	case "user passwd":
 		rec.Event, err = "user_password", p.changePassword(path, name)
@@ -47,6 +51,15 @@ func (p *program) user() error {
 		return err
 	}
 	return auditUsers(config.Get[audit.Config](c, "audit"), rec)
+}
+
+// warnVHost says so when the virtual host of the flags is not configured, which it may be later.
+func (p *program) warnVHost(c *config.Config) {
+	name := cmp.Or(p.args.vhost, "/")
+	vhosts := config.Get[corefx.VHostSettings](c, "vhosts")
+	if name != "/" && !slices.ContainsFunc(vhosts, func(v core.VHost) bool { return v.Name == name }) {
+		fmt.Fprintf(p.stderr, "wye: virtual host %q is not in the configuration (vhosts)\n", name)
+	}
 }
 
 // find returns where a user is in a list; -1: nowhere.

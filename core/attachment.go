@@ -329,17 +329,21 @@ func (s *Session) resolve(steps []Settlement) ([]group, error) {
 	return groups, nil
 }
 
-// giveBack returns a delivery to its queue that was never written.
-func (s *Session) giveBack(d *Delivery) {
+// settleUnwritten settles a delivery of a queue that the client will never see, and no other: with AckCumulative, too.
+func (s *Session) settleUnwritten(o Outcome, d *Delivery) {
 	s.mu.Lock()
 	delete(s.held, d.Tag)
 	if i, found := slices.BinarySearch(d.source.order, d.Tag); found {
 		d.source.order = slices.Delete(d.source.order, i, i+1)
 	}
 	s.mu.Unlock()
-	x, err := d.source.consumer.Settle(queue.Released, engine.Seq(d.Record))
-	if err == nil { // else the subscription has ended, and the queue has it back
+	x, err := d.source.consumer.Settle(queue.Outcome(o), engine.Seq(d.Record))
+	switch {
+	case err != nil: // the subscription has ended, and the queue has it back
+	case len(x.Ops()) == 0:
 		x.Done(nil)
+	default:
+		s.b.eng.Commit(&engine.Batch{Ops: x.Ops(), Relaxed: true}, x.Done)
 	}
 }
 

@@ -139,10 +139,22 @@ type Interceptor interface {
 	// Ops lists what is wrapped. The result is constant.
 	Ops() []Op
 	// Intercept calls next, perhaps with another Call, or returns an error to refuse. Who returns nil without having called it
-	// swallows the operation, and the client is told that all is well: a message goes nowhere, and its publisher has his
-	// receipt. Who calls it twice publishes twice, and the publisher is told how the first has ended. Of a message that next
-	// has taken, with nil, the publisher is told what becomes of it, whatever Intercept returns then. Next is not called any
-	// more once Intercept has returned.
+	// swallows the operation, and the client is told that all is well. Next is not called any more once Intercept has
+	// returned. Of another Call only what is named here is looked at:
+	//
+	//   - OpConnect: nothing. An error refuses the login; without one it goes on, next or not.
+	//   - OpPublish: Message. One that is swallowed goes nowhere, and its publisher has his receipt. Who calls next twice
+	//     publishes twice, and the publisher is told how the first has ended. Of a message that next has taken, with nil, the
+	//     publisher is told what becomes of it, whatever Intercept returns then. Next only notes down what a transaction sends:
+	//     any error refuses the whole. Wills, and what the broker itself publishes, are not seen.
+	//   - OpSubscribe: Subscription. One that is swallowed is not there, and gets nothing. Who calls next twice subscribes
+	//     twice. The client is told what Intercept returns: an error after next ends nothing, so return what next has returned.
+	//   - OpDeliver: Message; the queue has the one that came. It runs each time one is to be written, on the goroutine that
+	//     writes to the client, with the context of the broker. One that is swallowed or refused is done with, as if the client
+	//     had accepted it: it is neither delivered again nor a dead letter, its credit is given back, and one that was refused
+	//     counts as dropped; who browses is just not shown it. Next returns nil, before anything is written. It counts once: a
+	//     second call does nothing, and an error after it is only logged.
+	//   - OpDisconnect: nothing. The session has ended, next or not.
 	Intercept(ctx context.Context, c *Call, next func(context.Context, *Call) error) error
 }
 

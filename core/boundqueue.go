@@ -31,6 +31,7 @@ type boundQueue struct {
 	filter  string // bound to; empty for queues that are published to by name
 	entry   *entry // in the index, when bound
 	spec    queueSpec
+	counts  queueSpec // what it was counted as; guarded by vhost.mu
 	cfg     atomic.Pointer[QueueConfig]
 	defined atomic.Bool // the engine has the definition
 
@@ -41,6 +42,8 @@ type boundQueue struct {
 
 	warned atomic.Bool // of a declaration that differs
 	full   once        // its limits were reached
+
+	promoting sync.Mutex // held while it is made durable
 
 	mu      sync.Mutex
 	members int  // attached subscriptions
@@ -80,10 +83,13 @@ type queueSpec struct {
 	stays    bool         // of a group: whoever made it keeps it until DeleteGroup
 	declared *QueueConfig // by whoever made it
 	by       owner        // whoever made it; the zero value: nobody knows
+	own      bool         // the broker's, which gets it whatever the limits say: for dead letters, or at a start
 }
 
-// counted reports whether the queue counts among the durable ones of its user.
-func (spec *queueSpec) counted() bool { return spec.durable && spec.kind != kindTemp }
+// counted reports whether the queue counts among the durable ones of its user: those that nobody has asked for do not.
+func (spec *queueSpec) counted() bool {
+	return spec.durable && spec.kind != kindTemp && !(spec.own && spec.by == owner{})
+}
 
 // name is what people call it.
 func (spec *queueSpec) name() string {
@@ -179,11 +185,18 @@ func (v *vhost) find(id engine.LogID) *boundQueue {
 	return bq
 }
 
-// promote makes the queue of a group durable, whose members needed no durability until now. What its log in memory holds
-// stays there: nobody was promised more.
-func (v *vhost) promote(ctx context.Context, bq *boundQueue) error {
-	if both, ok := v.b.eng.(*tandem.Engine); ok {
+// promote makes a queue durable that needed no durability until now, as that of a group whose members did not; it is by's from
+// then on. What its log in memory holds stays there: nobody was promised more.
+func (v *vhost) promote(ctx context.Context, bq *boundQueue, by owner) error {
+	bq.promoting.Lock()
+	defer bq.promoting.Unlock()
+	before, err := v.recount(bq, by)
+	if err != nil {
+		return err
+	}
+	if both, ok := v.b.eng.(*tandem.Engine); ok && bq.volatile() {
 		if err := both.Promote(ctx, bq.id); err != nil {
+			v.uncount(bq, before)
 			return engineErr(err)
 		}
 		bq.promoted.Store(true)
@@ -191,10 +204,41 @@ func (v *vhost) promote(ctx context.Context, bq *boundQueue) error {
 	return nil
 }
 
+// recount counts a queue among the durable ones of by, if it may be one more, unless it counts already. before is what it was
+// counted as. The caller holds promoting.
+func (v *vhost) recount(bq *boundQueue, by owner) (before queueSpec, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before = bq.counts
+	if before.durable || v.queues[bq.id] != bq {
+		return before, nil
+	}
+	now := before
+	now.durable, now.by = true, by
+	if err := v.claimDurable(&now); err != nil {
+		return before, err
+	}
+	bq.counts = now
+	return before, nil
+}
+
+// uncount takes recount back. The caller holds promoting.
+func (v *vhost) uncount(bq *boundQueue, before queueSpec) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !before.durable && bq.counts.durable && v.queues[bq.id] == bq {
+		v.freeDurable(&bq.counts)
+		bq.counts = before
+	}
+}
+
 // define is the op that makes the engine remember how the queue was declared; ok is false when there is no need.
 func (bq *boundQueue) define() (op engine.Op, ok bool) {
 	if !bq.v.b.durable || bq.volatile() || bq.kind == kindSession || bq.defined.Load() {
 		return op, false
 	}
-	return engine.Op{Kind: engine.Put, Bucket: bucketQueues, Key: string(tandem.Durable(bq.id)), Value: bq.spec.encode()}, true
+	bq.v.mu.RLock()
+	spec := bq.counts
+	bq.v.mu.RUnlock()
+	return engine.Op{Kind: engine.Put, Bucket: bucketQueues, Key: string(tandem.Durable(bq.id)), Value: spec.encode()}, true
 }

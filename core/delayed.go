@@ -157,8 +157,7 @@ func (d *delayed) publish(r engine.Record) {
 		d.b.eng.Commit(&engine.Batch{Ops: ops}, retry)
 		return
 	}
-	v.retainIfRoom(m)
-	d.b.inject(v, m, ops, retry)
+	d.b.inject(v, m, &Principal{Name: m.User}, ops, retry)
 }
 
 // retry publishes a record again whose batch failed: Next does not give it twice.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/wyemq/wye/core/internal/queue"
 	"github.com/wyemq/wye/core/internal/rate"
 )
 
@@ -97,6 +98,7 @@ func (s *Session) exceeded(limit string, reason *Reason, format string, args ...
 // exceeds counts that the session has reached a limit, and returns err.
 func (s *Session) exceeds(err *limitError) error {
 	s.b.note(err.limit, false, s.firstTime(err.limit), s.whom(), err)
+	s.wasRefused.Store(true)
 	return err
 }
 
@@ -137,13 +139,13 @@ func (s *Session) publishesWait() {
 }
 
 // overflows says, for the first time, that messages leave a queue whose room the limits say, because there is none; n were just
-// dropped, or one was refused.
-func (bq *boundQueue) overflows(n int) {
+// dropped, or one was refused. q is what dispatches it, which may drop before bq knows it.
+func (bq *boundQueue) overflows(q *queue.Queue, n int) {
 	cfg, l := bq.cfg.Load(), &bq.v.b.options().Limits
 	if cfg.MaxLength != l.SessionQueue || cfg.MaxBytes != l.SessionQueueBytes || bq.kind == kindQueue || !bq.full.first() {
 		return
 	}
-	limit, s := "session_queue", bq.q.Stats()
+	limit, s := "session_queue", q.Stats()
 	if s.Ready+s.Unacked+n < cfg.MaxLength {
 		limit = "session_queue_bytes"
 	}

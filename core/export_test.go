@@ -1,6 +1,8 @@
 package core
 
 import (
+	"context"
+
 	"github.com/wyemq/wye/core/internal/pack"
 )
 
@@ -44,6 +46,9 @@ func DecodeState(bucket string, b []byte) (again []byte, err error) {
 
 // Tight says how short memory is, as the watch of Run would.
 func (b *Broker) Tight(n int32) { b.memory.tight.Store(n) }
+
+// RunUnknown is Run where nobody knows how much memory there is.
+func (b *Broker) RunUnknown(ctx context.Context, ready func()) error { return b.run(ctx, 0, "", ready) }
 
 // Watch looks at the memory once.
 func (b *Broker) Watch(budget int64) { b.watchMemory(budget) }

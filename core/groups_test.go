@@ -87,7 +87,7 @@ func TestGroupEndsWithLastMember(t *testing.T) {
 func TestGroupOverRestart(t *testing.T) {
 	inBoth(t, func(_ *testing.T, w *reborn, again func(time.Duration)) {
 		login := func(id string, expiry time.Duration) *coretest.Client {
-			c := coretest.Connect(w.T, w.b, core.Login{ClientID: id, Expiry: expiry})
+			c := coretest.Connect(w.T, w.b, core.Login{User: "u", Password: "p", ClientID: id, Expiry: expiry})
 			w.shares(c)
 			return c
 		}
@@ -101,15 +101,14 @@ func TestGroupOverRestart(t *testing.T) {
 		w.pub(w.client(""), "topic/a", "1", "2")
 		again(2 * time.Hour)
 		w.queue("g:topic/a", 2, 0)
-		z := w.client("z")
-		w.shares(z)
+		z := login("z", time.Hour)
 		w.want(z, "1 2")
 		z.Gone()
 		again(2 * time.Hour)
 		if w.hasQueue("g:topic/a") {
 			w.Error("the group is still there")
 		}
-	})
+	}, coretest.Users(map[string]string{"u": "p"}), func(o *core.Options) { o.Anonymous = core.AnonymousAlways })
 }
 
 // A group that somebody has made to stay, before or after others, stays when their sessions end.

@@ -72,7 +72,7 @@ type Limits struct {
 	// In all.
 	SelectorsInAll    int   `koanf:"selectors_in_all"` // operations of selectors
 	RetainedMessages  int   `koanf:"retained_messages"`
-	RetainedBytes     int64 `koanf:"retained_bytes"`      // of them
+	RetainedBytes     int64 `koanf:"retained_bytes"`      // of them, as Message.Size counts
 	KeptSessions      int   `koanf:"kept_sessions"`       // while their client is away
 	Queues            int   `koanf:"queues"`              // of all kinds, those before subscriptions too
 	SessionQueue      int   `koanf:"session_queue"`       // messages waiting in one private queue of a session

@@ -329,10 +329,13 @@ func (s *Session) claimState(l *Login) error {
 	if old != nil {
 		old.end()
 	}
-	if most := s.b.options().Limits.KeptSessions; expiry > 0 && s.b.lasting.Load() >= int64(most) {
-		return s.exceeded("kept_sessions", ErrLimit, "%d sessions are kept, the most there may be", most)
-	}
 	st := newState(s.v, s.principal.ClientID, s.principal.owner())
+	if st.lasting = expiry > 0; st.lasting { // counted at once: others log in meanwhile
+		if most := s.b.options().Limits.KeptSessions; s.b.lasting.Add(1) > int64(most) {
+			s.b.lasting.Add(-1)
+			return s.exceeded("kept_sessions", ErrLimit, "%d sessions are kept, the most there may be", most)
+		}
+	}
 	_, _ = st.begin(s, l, expiry)
 	s.hold(st)
 	return nil

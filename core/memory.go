@@ -90,6 +90,12 @@ type memoryWatch struct {
 //
 // The Go runtime is told of the budget as well, for as long as Run runs, unless it was told of less (GOMEMLIMIT).
 func (b *Broker) Run(ctx context.Context, ready func()) error {
+	there, source := room.Total(os.DirFS("/"))
+	return b.run(ctx, there/2, source, ready)
+}
+
+// run is Run. half is the budget without limits.memory, which source says; 0: not known.
+func (b *Broker) run(ctx context.Context, half int64, source string, ready func()) error {
 	m := &b.memory
 	m.most = debug.SetMemoryLimit(-1)
 	defer func() {
@@ -97,8 +103,7 @@ func (b *Broker) Run(ctx context.Context, ready func()) error {
 		m.most, m.told = 0, 0
 		m.tight.Store(0)
 	}()
-	there, source := room.Total(os.DirFS("/"))
-	budget := b.budget(-1, there/2, source)
+	budget := b.budget(-1, half, source)
 	ready()
 	tick := time.NewTicker(memoryTick)
 	defer tick.Stop()
@@ -107,7 +112,7 @@ func (b *Broker) Run(ctx context.Context, ready func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			budget = b.budget(budget, there/2, source) // it may have changed
+			budget = b.budget(budget, half, source) // it may have changed
 		}
 	}
 }
@@ -128,9 +133,22 @@ func (b *Broker) budget(before, half int64, source string) int64 {
 		b.watchMemory(budget)
 	case before != 0:
 		b.log.Warn("the memory is not watched: it is not known how much there is, set limits.memory")
-		b.memory.tight.Store(0)
+		b.memory.forget()
 	}
 	return budget
+}
+
+// forget leaves everything to the runtime as it was before.
+func (m *memoryWatch) forget() {
+	m.tight.Store(0)
+	if m.told != 0 {
+		debug.SetMemoryLimit(m.most)
+		m.told = 0
+	}
+	m.holders = nil
+	m.mu.Lock()
+	m.stats = MemoryStats{}
+	m.mu.Unlock()
 }
 
 // watchMemory looks once.

@@ -177,3 +177,27 @@ func TestReloadOfMemory(t *testing.T) {
 		}
 	}, coretest.Limits(func(l *core.Limits) { l.Memory = 2 << 30 }))
 }
+
+// When the budget is taken away where nobody knows how much memory there is, the runtime gets back the limit that it had.
+func TestReloadWithoutMemory(t *testing.T) {
+	const outside, budget = 1 << 40, 512 << 20
+	before := debug.SetMemoryLimit(outside)
+	defer debug.SetMemoryLimit(before)
+	inMemory(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(w.ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- w.b.RunUnknown(ctx, func() {}) }()
+		for _, step := range []int64{budget, 0, budget, 0} {
+			w.relimit(func(l *core.Limits) { l.Memory = step })
+			w.sleep(time.Second)
+			if now := debug.SetMemoryLimit(-1); (step > 0) != (now <= budget) || step == 0 && now != outside {
+				t.Errorf("a budget of %d: the limit of the runtime is %d", step, now)
+			}
+			if m := w.b.Memory(); m.Budget != step {
+				t.Errorf("a budget of %d: known is %+v", step, m)
+			}
+		}
+		cancel()
+		w.ok(<-ended)
+	})
+}

@@ -63,6 +63,7 @@ type Message struct {
 
 	beside       int  // bytes, beside the body, that count: see Size
 	fromRetained bool // a copy for the queue of one new subscriber
+	fresh        bool // takes room in a retainRoom when it becomes retained
 	encoded      atomic.Pointer[encoding]
 	preset       encoding // the one that came with it
 }
@@ -154,6 +155,6 @@ func (m *Message) Clone() *Message {
 		Body: m.Body, ReplyTo: m.ReplyTo, CorrelationID: m.CorrelationID, Expires: m.Expires,
 		Visible: m.Visible, Repeat: m.Repeat, Timestamp: m.Timestamp, Priority: m.Priority,
 		Persistent: m.Persistent, ExactlyOnce: m.ExactlyOnce, Retain: m.Retain, TextBody: m.TextBody,
-		Publisher: m.Publisher, User: m.User, Seq: m.Seq, beside: m.beside,
+		Publisher: m.Publisher, User: m.User, Seq: m.Seq, beside: m.beside, fresh: m.fresh,
 	}
 }

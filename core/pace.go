@@ -223,8 +223,8 @@ func (s *Session) brake(ctx context.Context, messages, size int) error {
 }
 
 // HoldBack makes a client wait that is refused again and again for a limit: that costs the broker as much as to serve it.
-// Protocols call it before they work off a packet or frame that subscribes, however many subscriptions are in it; Publish and
-// Commit do so themselves. The error is that of ctx or of the session when it ends meanwhile.
+// Protocols call it before they work off a packet or frame that subscribes, however many subscriptions are in it, or for which
+// they keep a limit themselves (see Exceeded); Publish and Commit do so themselves. The error is that of ctx or of the session when it ends meanwhile.
 func (s *Session) HoldBack(ctx context.Context) error {
 	if !s.wasRefused.Load() || !s.wasRefused.Swap(false) {
 		return nil
@@ -243,7 +243,7 @@ func (s *Session) HoldBack(ctx context.Context) error {
 	return s.pause(ctx, wait)
 }
 
-// refused remembers an error that is for a limit, and returns it.
+// refused remembers an error that is for a limit, and returns it. Those of the session itself are remembered already.
 func (s *Session) refused(err error) error {
 	if err == nil {
 		return nil
@@ -257,9 +257,12 @@ func (s *Session) refused(err error) error {
 // glance is how often somebody who waits looks whether the session has ended.
 const glance = 50 * time.Millisecond
 
-// pause waits, while the session lives.
+// pause waits, while the session lives. What was answered before is not held back with what comes.
 func (s *Session) pause(ctx context.Context, d time.Duration) error {
 	s.wake() // nobody waits with it
+	if s.conn != nil {
+		_ = s.conn.Flush() // who reads notices when the connection is lost
+	}
 	for end := time.Now().Add(d); ; {
 		left := time.Until(end)
 		if left <= 0 {

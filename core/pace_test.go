@@ -109,6 +109,9 @@ func TestRefusalRate(t *testing.T) {
 		"headers": func(w *world, s *coretest.Client, _ int) error {
 			return s.Publish(w.ctx, &core.Message{Destination: "topic/a", Header: make([]core.Field, 2)}, nil)
 		},
+		"transactions": func(w *world, s *coretest.Client, _ int) error {
+			return s.Commit(w.ctx, core.Transaction{Sends: []*core.Message{{Destination: "topic/a", Header: make([]core.Field, 2)}}}, nil)
+		},
 		"queues": func(w *world, s *coretest.Client, i int) error {
 			refused := make(chan error, 1)
 			err := s.Publish(w.ctx, &core.Message{Destination: fmt.Sprint("queue/", i)}, func(_ core.Published, err error) { refused <- err })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -150,9 +149,9 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 		s.v.stats.dropped(ErrExpired.ID(), 1)
 		return s.answer(ctx, done, Published{}, nil)
 	}
-	stored := func() {}
-	if m.Retain {
-		stored = s.v.retaining.begin(1, m.size())
+	stored, err := s.toRetain(ctx, m)
+	if err != nil {
+		return s.answer(ctx, done, Published{}, s.refused(err))
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
@@ -160,7 +159,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 		s.wake() // the queue may have to be made
 	}
 	if err := r.reserve(ctx, s.v, m, declared, s); err != nil {
-		stored()
+		stored(false)
 		return s.answer(ctx, done, Published{}, s.refused(err))
 	}
 	if len(r.queues) == 0 && !m.Retain {
@@ -170,12 +169,12 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	p := &publication{pending: pending{published: done}, s: s, bytes: r.bytes, stored: stored}
 	p.queues = append(p.queue[:0], r.queues...)
 	p.batch = engine.Batch{Ops: r.ops(s.b, s.v, m, p.ops[:0], p.logs[:0]), Relaxed: !m.Persistent}
-	err := s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, &p.pending, func() {
+	err = s.acks.begin(ctx, s.b.options().Limits.UnackedPublishes, &p.pending, func() {
 		p.result.Matched = len(p.queues) + r.direct(m, s)
 		s.commit(&p.batch, r.stored, s.b.spread, p.committed)
 	})
 	if err != nil {
-		stored()
+		stored(false)
 		r.unreserve()
 	}
 	return err
@@ -191,12 +190,12 @@ type publication struct {
 	queues []*boundQueue
 	queue  [1]*boundQueue
 	bytes  int // reserved in each of them
-	stored func()
+	stored func(bool)
 }
 
 // committed is called when the engine has done its work.
 func (p *publication) committed(err error) {
-	p.stored()
+	p.stored(err == nil)
 	if err != nil {
 		for _, bq := range p.queues {
 			bq.q.Unreserve(p.bytes)
@@ -245,10 +244,14 @@ func (s *Session) publishLater(ctx context.Context, m *Message, done func(Publis
 // Commit does what tx holds, all or nothing. An unknown tag fails it as a whole with ErrNotFound, a
 // queue that is full with ErrQueueFull: from Commit itself, and done is not called.
 func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) error {
+	return s.refused(s.commitAll(ctx, tx, done))
+}
+
+func (s *Session) commitAll(ctx context.Context, tx Transaction, done func(error)) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
-	if len(tx.Sends) > 0 && (s.pace.Load() != nil || s.b.memory.tight.Load() != 0) {
+	if len(tx.Sends) > 0 && (s.pace.Load() != nil || s.wasRefused.Load() || s.b.memory.tight.Load() != 0) {
 		size := 0
 		for _, m := range tx.Sends {
 			size += m.Size()
@@ -261,11 +264,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 	if err != nil {
 		return s.denied(fmt.Errorf("commit: %w", err))
 	}
-	stored := func() {}
-	if topics, bytes := retained(sends); topics > 0 {
-		stored = sync.OnceFunc(s.v.retaining.begin(topics, bytes))
-	}
-	c := commit{s: s, stored: stored}
+	c := commit{s: s}
 	for _, m := range sends {
 		if err := c.send(ctx, m); err != nil {
 			c.undo()
@@ -284,7 +283,7 @@ func (s *Session) Commit(ctx context.Context, tx Transaction, done func(error)) 
 			c.routes[i].direct(c.sends[i], s)
 		}
 		s.commit(&engine.Batch{Ops: c.ops}, true, s.b.eng.Commit, func(err error) {
-			stored()
+			c.stored(err == nil)
 			if err != nil {
 				c.unreserve()
 			}
@@ -329,7 +328,7 @@ type commit struct {
 	sends  []*Message
 	routes []*routing
 	ops    []engine.Op
-	stored func() // retained messages are, or never will be
+	retain []func(bool) // to be told whether retained messages are
 }
 
 func (c *commit) send(ctx context.Context, m *Message) error {
@@ -342,6 +341,13 @@ func (c *commit) send(ctx context.Context, m *Message) error {
 	if m.expired(now) {
 		return nil
 	}
+	stored, err := c.s.toRetain(ctx, m)
+	if err != nil {
+		return err
+	}
+	if m.Retain {
+		c.retain = append(c.retain, stored)
+	}
 	r := routings.Get().(*routing)
 	if err := r.reserve(ctx, c.s.v, m, nil, c.s); err != nil {
 		r.release()
@@ -350,6 +356,12 @@ func (c *commit) send(ctx context.Context, m *Message) error {
 	c.sends, c.routes = append(c.sends, m), append(c.routes, r)
 	c.ops = r.ops(c.s.b, c.s.v, m, c.ops, nil)
 	return nil
+}
+
+func (c *commit) stored(are bool) {
+	for _, stored := range c.retain {
+		stored(are)
+	}
 }
 
 func (c *commit) unreserve() {
@@ -366,7 +378,7 @@ func (c *commit) release() {
 }
 
 func (c *commit) undo() {
-	c.stored()
+	c.stored(false)
 	c.unreserve()
 	c.release()
 }

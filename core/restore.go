@@ -73,7 +73,7 @@ func (b *Broker) restoreQueues() error {
 		if err != nil {
 			return err
 		}
-		spec.durable = true
+		spec.durable, spec.own = true, true
 		bq, err := v.open(b.ctx, engine.LogID(key), spec)
 		if err == nil {
 			bq.defined.Store(true)
@@ -92,7 +92,7 @@ func (b *Broker) restoreQueues() error {
 		if err != nil {
 			return err
 		}
-		if _, err = v.make(b.ctx, id, queueSpec{kind: kindQueue, dest: "queue/" + name, durable: true}); err != nil {
+		if _, err = v.make(b.ctx, id, queueSpec{kind: kindQueue, dest: "queue/" + name, durable: true, own: true}); err != nil {
 			return err
 		}
 	}
@@ -181,7 +181,7 @@ func (st *state) reopen(sub *Subscription) error {
 	v := st.v
 	if sub.Group != "" {
 		bq, err := v.make(v.b.ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
-			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: true, stays: !sub.WithSession, declared: sub.Queue,
+			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: true, stays: !sub.WithSession, declared: sub.Queue, own: true,
 		})
 		if err == nil && !sub.WithSession {
 			bq.stay()
@@ -189,7 +189,7 @@ func (st *state) reopen(sub *Subscription) error {
 		return err
 	}
 	_, err := v.open(v.b.ctx, v.sessionLog(st.client, sub.ID), queueSpec{
-		kind: kindSession, dest: sub.Filter, client: st.client, durable: true, by: st.by,
+		kind: kindSession, dest: sub.Filter, client: st.client, durable: true, by: st.by, own: true,
 	})
 	return err
 }

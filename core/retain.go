@@ -20,6 +20,7 @@ const retainWait = 2 * time.Second
 // in the index waits for those that had begun.
 type retaining struct {
 	underway *underway // of the broker
+	room     retainRoom
 
 	mu   sync.Mutex
 	now  int
@@ -29,15 +30,19 @@ type retaining struct {
 	turn sync.Mutex // of subscribers
 }
 
-// begin is told how much may become retained.
-func (r *retaining) begin(topics, bytes int) (end func()) {
-	r.underway.add(topics, bytes)
+// begin is told that m may become retained, and end whether it has. counted says that it has taken room.
+func (r *retaining) begin(m *Message, counted bool) (end func(kept bool)) {
+	bytes := m.size()
+	r.underway.add(1, bytes)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	slot := r.now
 	r.busy[slot]++
-	return func() {
-		r.underway.add(-topics, -bytes)
+	return func(kept bool) {
+		r.underway.add(-1, -bytes)
+		if counted {
+			r.room.taken(kept)
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.busy[slot]--

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -156,4 +157,96 @@ func TestRestartRetainedBytes(t *testing.T) {
 			}, retainable(1000))
 		})
 	}
+}
+
+// Only what is retained counts in max_retained: no will before its time, and nothing that is refused.
+func TestMaxRetainedCounts(t *testing.T) {
+	few := func(o *core.Options) { o.VHosts = []core.VHost{{Name: "/", MaxRetained: 10}} }
+	later := func(w *world, i int) {
+		_, err := w.send(w.client(""), fmt.Sprint("topic/later/", i), "x", retain, func(m *core.Message) { m.Visible = time.Now().Add(time.Hour) })
+		w.ok(err)
+	}
+	for name, act := range map[string]func(w *world, i int){
+		"wills": func(w *world, i int) {
+			will := msg(fmt.Sprint("topic/will/", i), "x")
+			will.Retain = true
+			coretest.Connect(w.T, w.b, core.Login{Will: will})
+		},
+		"delayed": later,
+		"expired": func(w *world, i int) {
+			w.ok(w.keep(w.client(""), fmt.Sprint("expired/", i), 1, func(m *core.Message) { m.Expires = time.Now().Add(-time.Second) }))
+		},
+		"full": func(w *world, i int) {
+			if err := w.keep(w.client(""), fmt.Sprint("full/", i), 1); !errors.Is(err, core.ErrQueueFull) {
+				w.Errorf("the group has room: %v", err)
+			}
+		},
+		"engine": func(w *world, i int) {
+			w.disk.Fail(errors.New("disk"))
+			defer w.disk.Fail(nil)
+			if err := w.keep(w.client(""), fmt.Sprint("engine/", i), 1); err == nil {
+				w.Error("the engine has failed")
+			}
+		},
+		"transaction": func(w *world, i int) {
+			m := msg(fmt.Sprint("topic/tx/", i), "x")
+			m.Retain = true
+			err := w.client("").Commit(w.ctx, core.Transaction{Sends: []*core.Message{m}, Settles: []core.Settlement{{Tag: 99}}}, nil)
+			if !errors.Is(err, core.ErrNotFound) {
+				w.Errorf("a tag that nobody knows: %v", err)
+			}
+		},
+		"headers": func(w *world, i int) {
+			m := msg(fmt.Sprint("topic/headers/", i), "x")
+			m.Retain, m.Header = true, make([]core.Field, 1001)
+			if err := w.client("").Publish(w.ctx, m, nil); !errors.Is(err, core.ErrLimit) {
+				w.Errorf("1001 headers: %v", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				c := w.client("")
+				w.sub(c, "topic/full/+", group("g"), individual, func(s *core.Subscription) {
+					s.Queue, s.Credit = &core.QueueConfig{MaxLength: 1, Overflow: "reject"}, 1
+				})
+				w.ok(w.keep(c, "full/first", 1))
+				for i := range 20 {
+					act(w, i)
+				}
+				for i := range 9 {
+					w.ok(w.keep(c, fmt.Sprint("kept/", i), 1))
+				}
+				tooMuch(t, "the eleventh", "vhosts.max_retained", w.keep(c, "kept/9", 1))
+			}, few)
+		})
+	}
+}
+
+// What becomes retained later does not get past max_retained, and neither does a transaction.
+func TestMaxRetainedLater(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := w.client("")
+		for i := range 4 {
+			_, err := w.send(c, fmt.Sprint("topic/later/", i), "x", retain, delayed)
+			w.ok(err)
+			will := msg(fmt.Sprint("topic/will/", i), "x")
+			will.Retain = true
+			coretest.Connect(t, w.b, core.Login{ClientID: fmt.Sprint(i), Expiry: time.Hour, WillDelay: time.Minute, Will: will}).Gone()
+		}
+		var tx core.Transaction
+		for i := range 4 {
+			m := msg(fmt.Sprint("topic/tx/", i), "x")
+			m.Retain = true
+			tx.Sends = append(tx.Sends, m)
+		}
+		tooMuch(t, "four in one transaction", "vhosts.max_retained", c.Commit(w.ctx, tx, nil))
+		w.sleep(2 * time.Minute)
+		if got := w.b.Stats().Retained; got != 3 {
+			t.Errorf("%d are retained", got)
+		}
+		if got := w.b.Stats().Limits["max_retained"].Refused; got != 6 {
+			t.Errorf("%d refusals were counted", got)
+		}
+	}, func(o *core.Options) { o.VHosts = []core.VHost{{Name: "/", MaxRetained: 3}} })
 }

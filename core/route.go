@@ -36,23 +36,28 @@ func (r *routing) release() {
 	routings.Put(r)
 }
 
-// reserve finds where m goes, which from has published or nobody, and takes the room it needs in every queue; when one refuses,
-// none has it.
+// reserve finds where m goes, which from has published, and takes the room it needs in every queue; when one refuses, none
+// has it.
 func (r *routing) reserve(ctx context.Context, v *vhost, m *Message, declared *QueueConfig, from *Session) error {
-	r.bytes = m.size()
 	if !strings.HasPrefix(m.Destination, "topic/") {
-		var by *Principal
-		if from != nil {
-			by = &from.principal
-		} else {
-			by = &Principal{Name: m.User}
-		}
-		bq, err := v.namedQueue(ctx, m.Destination, declared, by)
-		if err != nil {
-			return err
-		}
-		return r.take(bq, m)
+		return r.reserveNamed(ctx, v, m, declared, &from.principal)
 	}
+	return r.reserveBound(v, m, from)
+}
+
+// reserveNamed does that for a queue, which by has asked for: nil is the broker itself.
+func (r *routing) reserveNamed(ctx context.Context, v *vhost, m *Message, declared *QueueConfig, by *Principal) error {
+	r.bytes = m.size()
+	bq, err := v.namedQueue(ctx, m.Destination, declared, by)
+	if err != nil {
+		return err
+	}
+	return r.take(bq, m)
+}
+
+// reserveBound does that for a topic. from may be nil.
+func (r *routing) reserveBound(v *vhost, m *Message, from *Session) error {
+	r.bytes = m.size()
 	r.match(v, m.Destination, from)
 	for _, e := range r.matching {
 		if e.queue == nil || !m.Persistent && e.queue.skipsTransient() {
@@ -99,7 +104,7 @@ func (r *routing) match(v *vhost, dest string, from *Session) {
 
 func (r *routing) take(bq *boundQueue, m *Message) error {
 	if err := bq.q.Reserve(r.bytes, uint8(m.Priority.Level())); err != nil {
-		bq.overflows(1)
+		bq.overflows(bq.q, 1)
 		return fmt.Errorf("%s: %w", bq.name, engineErr(err))
 	}
 	r.queues = append(r.queues, bq)
@@ -198,22 +203,26 @@ func (bq *boundQueue) skipsTransient() bool {
 // expired reports whether m is no longer worth delivering.
 func (m *Message) expired(now time.Time) bool { return !m.Expires.IsZero() && !now.Before(m.Expires) }
 
-// inject routes a message of the broker's own making: a will, a delayed message, $SYS. done may be nil.
-func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error)) {
-	stored := func() {}
-	if m.Retain {
-		stored = v.retaining.begin(1, m.size())
-	}
+// inject routes a message that no session publishes: a will, a delayed message, $SYS. by is whose it is, nil: the broker's own.
+// What is refused is dropped. done may be nil.
+func (b *Broker) inject(v *vhost, m *Message, by *Principal, extra []engine.Op, done func(error)) {
+	stored := v.retainIfRoom(m, by == nil)
 	r := routings.Get().(*routing)
 	defer r.release()
-	if err := r.reserve(b.ctx, v, m, nil, nil); err != nil {
+	var err error
+	if strings.HasPrefix(m.Destination, "topic/") {
+		err = r.reserveBound(v, m, nil)
+	} else {
+		err = r.reserveNamed(b.ctx, v, m, nil, by)
+	}
+	if err != nil {
 		v.stats.dropped(ReasonID(err), 1)
 		r.unreserve()
 	}
 	r.direct(m, nil)
 	batch := &engine.Batch{Ops: r.ops(b, v, m, extra, nil), Relaxed: !m.Persistent && len(extra) == 0}
 	if len(batch.Ops) == 0 {
-		stored()
+		stored(false)
 		if done != nil {
 			done(nil)
 		}
@@ -225,7 +234,7 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 		commit = b.eng.Commit
 	}
 	commit(batch, func(err error) {
-		stored()
+		stored(err == nil)
 		if err != nil {
 			for _, bq := range queues {
 				bq.q.Unreserve(bytes)
@@ -242,6 +251,6 @@ func (b *Broker) inject(v *vhost, m *Message, extra []engine.Op, done func(error
 func (b *Broker) Inject(vhost string, m *Message) {
 	if v := b.known(vhost); v != nil {
 		b.stamp(m)
-		b.inject(v, m, nil, nil)
+		b.inject(v, m, nil, nil, nil)
 	}
 }

@@ -269,8 +269,7 @@ func (st *state) publish(m *Message, ops []engine.Op) {
 	}
 	m.Timestamp = noTime
 	st.v.b.stamp(m)
-	st.v.retainIfRoom(m)
-	st.v.b.inject(st.v, m, ops, nil)
+	st.v.b.inject(st.v, m, &Principal{Name: st.by.user, Remote: st.by.from}, ops, nil)
 }
 
 // end forgets the session: a will that still waits is published, its private queues go.

@@ -162,6 +162,9 @@ func (spec *queueSpec) encode() []byte {
 	}
 	b = spec.by.appendTo(b)
 	if spec.kind == kindGroup && !spec.stays {
+		if !spec.by.from.IsValid() {
+			b = pack.String(b, "") // appendTo leaves it out at the end
+		}
 		b = append(b, specWithSession)
 	}
 	return b

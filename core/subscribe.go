@@ -287,8 +287,8 @@ func (a *attachment) enter(ctx context.Context, bq *boundQueue) error {
 		}
 	}
 	sub := a.sub.Load()
-	if sub.Durable && bq.kind == kindGroup && bq.volatile() {
-		if err := bq.v.promote(ctx, bq); err != nil {
+	if sub.Durable && bq.kind == kindGroup {
+		if err := bq.v.promote(ctx, bq, a.s.principal.owner()); err != nil {
 			bq.left()
 			return err
 		}
@@ -354,6 +354,9 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	default:
 		id := v.sessionLog(s.principal.ClientID, sub.ID)
 		if bq := v.lookup(id); bq != nil { // also when it is to be kept no longer: something may wait in it
+			if sub.Durable {
+				return bq, v.promote(ctx, bq, s.principal.owner())
+			}
 			return bq, nil
 		}
 		return v.open(ctx, v.place(id, sub.Durable), queueSpec{
@@ -362,9 +365,10 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	}
 }
 
-// Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
-// stays when it is durable, unless this was the last [Subscription.WithSession] to it. What was delivered and not settled returns to a shared queue. ErrNotFound:
-// no such subscription. No delivery for it starts after it returned; some may be under way.
+// Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue stays when it is durable,
+// unless it is with its sessions and this was the last: see [Subscription.WithSession]. What was delivered and not settled
+// returns to a shared queue. ErrNotFound: no such subscription. No delivery for it starts after it returned; some may be under
+// way.
 func (s *Session) Unsubscribe(ctx context.Context, id string) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()

@@ -27,7 +27,6 @@ type vhost struct {
 	token     string // name, fit to be a part of a log id
 	index     *subtree.Tree[*entry]
 	retaining retaining
-	room      retainRoom
 	stats     stats
 	awaiting  awaiting
 
@@ -77,7 +76,7 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	if spec.owner != "" && v.temps[spec.owner] == nil {
 		return nil, fmt.Errorf("temporary queue %q has gone with its session: %w", spec.dest, ErrNotFound)
 	}
-	if err := v.claim(&spec, ctx == v.b.ctx); err != nil {
+	if err := v.claim(&spec); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -86,8 +85,8 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		}
 	}()
 	bq = &boundQueue{
-		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, stays: spec.stays, spec: spec,
-		gone: make(chan struct{}),
+		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, stays: spec.stays,
+		spec: spec, counts: spec, gone: make(chan struct{}),
 	}
 	cfg := v.config(&spec)
 	bq.cfg.Store(&cfg)
@@ -98,10 +97,10 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		Undo:  v.unreserve,
 		Load:  v.b.loaded,
 		Group: messageGroup,
-		Dropped: func(reason string, n int) {
+		Dropped: func(q *queue.Queue, reason string, n int) {
 			v.stats.dropped(reason, n)
 			if reason == queue.ReasonLength {
-				bq.overflows(n)
+				bq.overflows(q, n)
 			}
 		},
 		Idle: func() { v.b.background(func() { _ = v.remove(v.b.ctx, bq) }) },
@@ -117,32 +116,46 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 	return bq, nil
 }
 
-// claim counts a queue that is about to be made, if it may be. What is own is the broker's, which gets it: for dead letters, or
-// at a start. The caller holds mu.
-func (v *vhost) claim(spec *queueSpec, own bool) error {
+// claim counts a queue that is about to be made, if it may be. The caller holds mu.
+func (v *vhost) claim(spec *queueSpec) error {
 	l := &v.b.options().Limits
-	refuse := func(section, limit, format string, most int) error {
-		err := &limitError{section, limit, fmt.Sprintf("open queue %s: "+format, spec.name(), most), ErrLimit}
-		v.b.note(limit, false, true, whom{client: spec.client, user: spec.by.user, remote: spec.by.from}, err)
+	if most := v.settings.MaxQueues; most > 0 && len(v.queues) >= most && !spec.own {
+		return v.refuse(spec, ofVHost, "max_queues", "%d queues are the most that this virtual host may have", most)
+	}
+	if v.b.queues.Add(1) > int64(l.Queues) && !spec.own {
+		v.b.queues.Add(-1)
+		return v.refuse(spec, ofAll, "queues", "%d queues are the most there may be", l.Queues)
+	}
+	if err := v.claimDurable(spec); err != nil {
+		v.b.queues.Add(-1)
 		return err
 	}
-	if most := v.settings.MaxQueues; most > 0 && len(v.queues) >= most && !own {
-		return refuse(ofVHost, "max_queues", "%d queues are the most that this virtual host may have", most)
-	}
-	if v.b.queues.Add(1) > int64(l.Queues) && !own {
-		v.b.queues.Add(-1)
-		return refuse(ofAll, "queues", "%d queues are the most there may be", l.Queues)
-	}
-	if spec.counted() && !v.b.claimQueue(accountKey{v.name, spec.by}) && !own {
-		v.free(spec)
-		return refuse(ofAll, "user_durable_queues", "%d durable queues are the most one user may have", l.UserDurableQueues)
-	}
 	return nil
+}
+
+// claimDurable counts it among the durable ones of its user.
+func (v *vhost) claimDurable(spec *queueSpec) error {
+	if !spec.counted() || v.b.claimQueue(accountKey{v.name, spec.by}) || spec.own {
+		return nil
+	}
+	v.freeDurable(spec)
+	return v.refuse(spec, ofAll, "user_durable_queues", "%d durable queues are the most one user may have", v.b.options().Limits.UserDurableQueues)
+}
+
+// refuse counts and logs that a queue reaches a limit, and returns why it may not be.
+func (v *vhost) refuse(spec *queueSpec, section, limit, format string, most int) error {
+	err := &limitError{section, limit, fmt.Sprintf("open queue %s: "+format, spec.name(), most), ErrLimit}
+	v.b.note(limit, false, true, whom{client: spec.client, user: spec.by.user, remote: spec.by.from}, err)
+	return err
 }
 
 // free counts it out.
 func (v *vhost) free(spec *queueSpec) {
 	v.b.queues.Add(-1)
+	v.freeDurable(spec)
+}
+
+func (v *vhost) freeDurable(spec *queueSpec) {
 	if spec.counted() {
 		v.b.freeQueue(accountKey{v.name, spec.by})
 	}
@@ -199,7 +212,7 @@ func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
 // forget makes room for another queue in the place of bq. The caller holds mu.
 func (v *vhost) forget(bq *boundQueue) {
 	delete(v.queues, bq.id)
-	v.free(&bq.spec)
+	v.free(&bq.counts)
 }
 
 // undefine makes the engine forget how a queue was declared, unless there is another one in its place by now.
@@ -295,7 +308,7 @@ func (v *vhost) policy(dest string, declared *QueueConfig) QueueConfig {
 }
 
 // namedQueue returns the queue of a "queue/…" or "temp/…" destination, made on first use.
-// by is who uses it first, nil: nobody.
+// by is who uses it first, nil: the broker itself.
 func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConfig, by *Principal) (*boundQueue, error) {
 	id := v.queueLog(dest)
 	if bq := v.lookup(id); bq != nil {
@@ -304,9 +317,9 @@ func (v *vhost) namedQueue(ctx context.Context, dest string, declared *QueueConf
 	}
 	if rest, ok := strings.CutPrefix(dest, "temp/"); ok {
 		token, _, _ := strings.Cut(rest, "/")
-		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token})
+		return v.open(ctx, id, queueSpec{kind: kindTemp, dest: dest, owner: token, own: by == nil})
 	}
-	spec := queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared}
+	spec := queueSpec{kind: kindQueue, dest: dest, durable: true, declared: declared, own: by == nil}
 	if by != nil {
 		spec.by = by.owner()
 	}

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,6 +97,32 @@ func TestLimitsOfAllVHosts(t *testing.T) {
 			}
 		}
 	}, vhosts)
+}
+
+// TestKeptSessionsAtOnce: however many log in at once, no more are kept than may be.
+func TestKeptSessionsAtOnce(t *testing.T) {
+	const most, many = 10, 200
+	inWorld(t, func(t *testing.T, w *world) {
+		var logins sync.WaitGroup
+		var let atomic.Int64
+		begin := make(chan struct{})
+		for i := range many {
+			logins.Go(func() {
+				<-begin
+				_, err := coretest.TryConnect(t, w.b, core.Login{ClientID: fmt.Sprint(i), Expiry: time.Hour})
+				if err == nil {
+					let.Add(1)
+				} else if !errors.Is(err, core.ErrLimit) {
+					t.Error(err)
+				}
+			})
+		}
+		close(begin)
+		logins.Wait()
+		if let.Load() != most {
+			t.Errorf("%d were let in", let.Load())
+		}
+	}, coretest.Limits(func(l *core.Limits) { l.KeptSessions = most }))
 }
 
 // TestVHostQueues bounds the queues of one virtual host, and not those of others.

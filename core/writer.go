@@ -180,7 +180,7 @@ func (s *Session) fresh(ds []Delivery) []Delivery {
 		case d.source == nil:
 			dropped++
 		case !d.source.sub.Load().Browse:
-			s.giveBack(&d)
+			s.settleUnwritten(Released, &d)
 		}
 		return true
 	})
@@ -188,23 +188,39 @@ func (s *Session) fresh(ds []Delivery) []Delivery {
 	return kept
 }
 
-// intercepted runs OpDeliver for each delivery; one that is refused is dropped and settled.
+// intercepted runs OpDeliver for each delivery, and leaves out those that go no further. The end of a browse has no message
+// to look at.
 func (s *Session) intercepted(ds []Delivery) []Delivery {
 	kept := ds[:0]
 	for _, d := range ds {
-		call := &Call{Op: OpDeliver, Principal: s.Principal(), Message: d.Message, Subscription: d.Sub}
-		err := s.b.intercept(s.b.ctx, call, func(_ context.Context, c *Call) error {
-			d.Message = c.Message
+		if d.EndOfBrowse || s.passes(&d) {
 			kept = append(kept, d)
-			return nil
-		})
-		if err != nil {
-			s.v.stats.dropped(ReasonID(err), 1)
-			s.settleWritten([]Delivery{d})
-			if d.Tag != 0 {
-				_ = s.Settle(s.b.ctx, Accepted, nil, d.Tag)
-			}
 		}
 	}
 	return kept
+}
+
+// passes reports whether d is to be written, perhaps with another message. Else it is settled: the queue would hand it out for
+// ever, or wait for an acknowledgement that cannot come.
+func (s *Session) passes(d *Delivery) bool {
+	var passed atomic.Pointer[Message] // the first: a delivery is one, however often an interceptor goes on
+	call := &Call{Op: OpDeliver, Principal: s.Principal(), Message: d.Message, Subscription: d.Sub}
+	err := s.b.intercept(s.b.ctx, call, func(_ context.Context, c *Call) error {
+		passed.CompareAndSwap(nil, c.Message)
+		return nil
+	})
+	if m := passed.Load(); m != nil {
+		if err != nil && s.firstTime("refused after it was passed on") {
+			s.b.log.Warn("interceptor has refused a message that it had passed on", "client", s.principal.ClientID, "error", err)
+		}
+		d.Message = m
+		return true
+	}
+	if err != nil {
+		s.v.stats.dropped(ReasonID(err), 1)
+	}
+	if d.source != nil && !d.source.sub.Load().Browse {
+		s.settleUnwritten(Accepted, d)
+	}
+	return false
 }

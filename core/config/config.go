@@ -14,7 +14,7 @@ type Config struct {
 }
 
 // Load reads src into sections. The error holds everything that is wrong, each with the full key, the
-// bad value, what is permitted and where it comes from; it is made by errors.Join. The Config is
+// bad value (but no user, password or query of a URL), what is permitted and where it comes from; it is made by errors.Join. The Config is
 // nil only if the sections themselves do not fit together; beside an error it holds what was right,
 // for printing.
 func Load(src Sources, sections ...Section) (*Config, error) {
@@ -25,9 +25,12 @@ func Load(src Sources, sections ...Section) (*Config, error) {
 	raw, err := merge(src, sections)
 	d := &decoder{values: make(map[string]any), origins: make(map[string]string)}
 	d.object(root, raw)
-	errs := append([]error{err}, d.errs...)
+	errs := append(flatten(err), d.errs...)
 	for _, u := range d.unknown {
 		errs = append(errs, d.explain(u))
+	}
+	for i := range errs {
+		errs[i] = discreetError(errs[i])
 	}
 	return &Config{root: root, values: d.values, origins: d.origins}, errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -408,6 +409,57 @@ func TestSecret(t *testing.T) {
 	}
 	if string(v.Password) != "hunter2" {
 		t.Errorf("the value is %q", string(v.Password))
+	}
+}
+
+// TestSecretInURL looks for a password in texts that were meant to be URLs, wherever they may be told.
+func TestSecretInURL(t *testing.T) {
+	const password = "hunter2"
+	for _, text := range []string{
+		"red://u:hunter2@host:1", "red://hunter2@host", "red://u:hunter2/3@host", "red://u:1/hunter2@host", "red://u:hunter2?3@host",
+		"red://u:hunter2#3@host", `red://u:hunter2"3@host`, `red://u:"hunter2@host`, "red://u: hunter2 3@host", `red://u:hunter2\@host`,
+		"red://u:%hunter2@host", "red://host/a?key=hunter2", "red://host/a b?key=hunter2 3", `red://host?a="&key=hunter2`,
+		"red://u:hunter2@host?key=hunter2", "red://host, red://u:hunter2@host",
+	} {
+		for _, key := range []string{"main.name", "things.first.uri", "main.level", "main.wait", "main.count", "things.green"} {
+			quoted, err := json.Marshal(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			section, name, _ := strings.Cut(key, ".")
+			inner, leaf, deep := strings.Cut(name, ".")
+			file := section + ": {" + name + ": " + string(quoted) + "}\n"
+			if deep {
+				file = section + ": {" + inner + ": {" + leaf + ": " + string(quoted) + "}}\n"
+			}
+			got, err := config.Load(config.Sources{File: write(t, file)}, sections()...)
+			old, first := config.Load(config.Sources{}, sections()...)
+			if first != nil {
+				t.Fatal(first)
+			}
+			var said strings.Builder
+			fmt.Fprintln(&said, err, got.Diff(old), old.Diff(got))
+			if err := got.Print(&said); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(said.String(), password) {
+				t.Errorf("%s: %s: %s", key, text, said.String())
+			}
+			if err != nil && !strings.Contains(err.Error(), key) {
+				t.Errorf("%s: %v", key, err)
+			}
+		}
+	}
+	got, err := config.Load(config.Sources{Set: []string{"main.name=https://host:1/a?b", "https://u:hunter2@host"}}, sections()...)
+	if err == nil || strings.Contains(err.Error(), password) {
+		t.Error(err)
+	}
+	var said strings.Builder
+	if err := got.Print(&said); err != nil || !strings.Contains(said.String(), `name: "https://host:1/a?[redacted]"`) {
+		t.Errorf("%v, %s", err, &said)
+	}
+	if name := config.Get[settings](got, "main").Name; name != "https://host:1/a?b" {
+		t.Errorf("the value is %q", name)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Difference is a key whose value is another one. Secrets are redacted.
+// Difference is a key whose value is another one. Secrets are redacted, those in URLs too.
 type Difference struct {
 	// Key is the full key. Old and New are the values as Print writes them; empty: there was, or is, none. Of what is there
 	// in one configuration only, as a listener, the keys are told that were set.

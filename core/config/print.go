@@ -13,7 +13,7 @@ import (
 )
 
 // Print writes the configuration as YAML which Load understands, each value with its origin in a
-// comment. Secrets are written as "[redacted]".
+// comment. Secrets are written as "[redacted]", and so are users, passwords and queries of URLs.
 func (c *Config) Print(w io.Writer) error {
 	var b bytes.Buffer
 	c.object(c.root).write(&b, 0, false)
@@ -160,7 +160,7 @@ func scalarText(key string, v reflect.Value) string {
 	if v.Kind() == reflect.Bool || v.CanInt() || v.CanUint() || v.CanFloat() {
 		return text
 	}
-	return quote(text)
+	return discreet(quote(text))
 }
 
 // secret returns the text that stands for v if its type hides it: it prints itself, in logs too.

@@ -110,3 +110,19 @@ func TestWatch(t *testing.T) {
 		work.Wait()
 	})
 }
+
+// TestLoadMismatch names both files of a pair that is none.
+func TestLoadMismatch(t *testing.T) {
+	dir := t.TempDir()
+	pair := func(name string) edge.KeyPair {
+		p := edge.KeyPair{CertFile: filepath.Join(dir, name+".pem"), KeyFile: filepath.Join(dir, name+".key")}
+		write(t, p, name, time.Hour)
+		return p
+	}
+	a, b := pair("a"), pair("b")
+	mixed := edge.KeyPair{CertFile: a.CertFile, KeyFile: b.KeyFile}
+	_, err := edge.TLS{KeyPair: a, Certificates: []edge.KeyPair{mixed}}.Load(slog.New(slog.DiscardHandler))
+	if want := "tls.certificates.0: " + a.CertFile + " with " + b.KeyFile + ": "; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s...", err, want)
+	}
+}

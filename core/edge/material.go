@@ -2,7 +2,9 @@ package edge
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -54,6 +56,9 @@ func load(t TLS, protocols []string) (*material, error) {
 			key := "tls"
 			if i > 0 {
 				key = fmt.Sprintf("tls.certificates.%d", i-1)
+			}
+			if !errors.As(err, new(*fs.PathError)) { // which names its file
+				err = fmt.Errorf("%s with %s: %w", p.CertFile, p.KeyFile, err)
 			}
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}

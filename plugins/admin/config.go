@@ -29,12 +29,16 @@ type Config struct {
 	// Hosts are the names under which browsers may ask, beside localhost and IP addresses: that of a
 	// reverse proxy, for example. Empty on an address that other machines can reach: every name.
 	Hosts []string `koanf:"hosts"`
+	// MaxConnections is how many may be open; more wait until one of them ends. 0: no limit.
+	MaxConnections int `koanf:"max_connections" restart:"true"`
 	// Pprof serves profiles of the running process under /debug/pprof/.
 	Pprof bool `koanf:"pprof" restart:"true"`
 }
 
 // DefaultConfig serves this machine only.
-func DefaultConfig() Config { return Config{Listen: "127.0.0.1:8161", ProxyHeader: edge.XForwardedFor} }
+func DefaultConfig() Config {
+	return Config{Listen: "127.0.0.1:8161", ProxyHeader: edge.XForwardedFor, MaxConnections: 1000}
+}
 
 // Validate names everything in c that cannot work or is not safe without having been asked for; key is
 // that of the section.
@@ -59,6 +63,9 @@ func (c Config) Validate(key string) error {
 	}
 	if len(c.TrustedProxies) > 0 {
 		errs = append(errs, c.ProxyHeader.Validate(key+".proxy_header"))
+	}
+	if c.MaxConnections < 0 {
+		errs = append(errs, fmt.Errorf("%s.max_connections: must not be negative, is %d", key, c.MaxConnections))
 	}
 	for _, h := range c.Hosts {
 		if h == "" || strings.ContainsAny(h, ":/ *") {

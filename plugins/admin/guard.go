@@ -16,11 +16,14 @@ import (
 // strictPolicy lets a browser do nothing with an answer but show it.
 const strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// guard is around all that is served: headers, host, route, method, the page that asks, and a panic costs one answer.
+// guard is around all that is served: headers, host, the page that asks, route, method, and a panic costs one answer.
 func (s *Server) guard(t *table) http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		s.unproxy(r)
 		w := &answer{ResponseWriter: out, status: http.StatusOK}
+		if s.begin != nil {
+			r = r.WithContext(s.begin(r.Context()))
+		}
 		if s.told != nil {
 			defer func() { s.told(r, w.status) }()
 		}
@@ -38,6 +41,10 @@ func (s *Server) guard(t *table) http.Handler {
 				"ask for localhost or an IP address, or add the name to admin.hosts", r.Host))
 			return
 		}
+		if err := s.foreign.Check(r); err != nil {
+			refuse(w, http.StatusForbidden, "pages of other origins may only look: "+err.Error())
+			return
+		}
 		route := t.find(r.URL.Path)
 		if route == nil {
 			refuse(w, http.StatusNotFound, "there is nothing at "+r.URL.Path+"; there is: "+strings.Join(t.paths(), " "))
@@ -46,10 +53,6 @@ func (s *Server) guard(t *table) http.Handler {
 		if allowed := route.methods(); !slices.Contains(allowed, r.Method) {
 			h.Set("Allow", strings.Join(allowed, ", "))
 			refuse(w, http.StatusMethodNotAllowed, fmt.Sprintf("%s takes %s, not %s", route.Path, strings.Join(allowed, ", "), r.Method))
-			return
-		}
-		if err := s.foreign.Check(r); err != nil {
-			refuse(w, http.StatusForbidden, "pages of other origins may only look: "+err.Error())
 			return
 		}
 		if !s.permits(w, r, route) {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/wyemq/wye/core"
 	"github.com/wyemq/wye/core/edge"
 )
@@ -50,6 +52,9 @@ func (s *Server) listen(ctx context.Context, cfg Config) (net.Listener, *edge.Ce
 		return nil, nil, errors.Join(fmt.Errorf("%s.listen: %q is %s, which other machines can reach; "+
 			"use 127.0.0.1, or set %s.tls, or %s.allow_plain_text to true", section, cfg.Listen, ln.Addr(), section, section), ln.Close())
 	}
+	if cfg.MaxConnections > 0 {
+		ln = netutil.LimitListener(ln, cfg.MaxConnections)
+	}
 	if certs != nil {
 		ln = tls.NewListener(ln, certs.Server())
 	}
@@ -64,6 +69,7 @@ func (s *Server) listen(ctx context.Context, cfg Config) (net.Listener, *edge.Ce
 func (s *Server) Prepare(next Config) (core.Change, error) {
 	cfg := s.now.Load().cfg
 	next.Listen, next.AllowPlainText, next.Pprof = cfg.Listen, cfg.AllowPlainText, cfg.Pprof // these need a restart
+	next.MaxConnections = cfg.MaxConnections
 	if cfg.Listen != "" && cfg.plain() != next.plain() {
 		return core.Change{}, fmt.Errorf("%s.tls: turning TLS on or off needs a restart", section)
 	}

@@ -177,7 +177,7 @@ func TestTrustedProxies(t *testing.T) {
 	s := newServer(t, admin.Config{TrustedProxies: []string{"10.0.0.0/8"}, ProxyHeader: edge.XForwardedFor}, fine,
 		admin.Route{Path: "/from", Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { from = r.RemoteAddr })})
 	told := ""
-	s.Tell(func(r *http.Request, _ int) { told = r.RemoteAddr })
+	s.Tell(nil, func(r *http.Request, _ int) { told = r.RemoteAddr })
 	ask := func(peer, want string) {
 		t.Helper()
 		r := httptest.NewRequest(http.MethodGet, "http://localhost/from", nil)

@@ -31,7 +31,8 @@ type Server struct {
 	now     atomic.Pointer[settings]
 	log     *slog.Logger
 	handler http.Handler
-	told    func(r *http.Request, status int) // may be nil
+	begin   func(context.Context) context.Context // may be nil
+	told    func(r *http.Request, status int)     // may be nil
 	ask     func(r *http.Request, what string) error
 	foreign *http.CrossOriginProtection // a browser sends its user's credentials, and comes from his address, whatever page asks
 
@@ -66,8 +67,11 @@ func New(cfg Config, ready func() error, routes []Route, log *slog.Logger) (*Ser
 // kept out.
 func (s *Server) Ask(gate func(r *http.Request, what string) error) { s.ask = gate }
 
-// Tell makes fn be told of every request that was answered, from the goroutine that has. It is called before Run.
-func (s *Server) Tell(fn func(r *http.Request, status int)) { s.told = fn }
+// Tell makes fn be told of every request that was answered, from the goroutine that has. The context of each request, for
+// handlers and for fn, is what begin makes of it; nil: it stays as it is. It is called before Run.
+func (s *Server) Tell(begin func(context.Context) context.Context, fn func(r *http.Request, status int)) {
+	s.begin, s.told = begin, fn
+}
 
 // Handler returns what the server serves, for an application with a server of its own.
 func (s *Server) Handler() http.Handler { return s.handler }

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -121,6 +124,7 @@ func TestForeignPages(t *testing.T) {
 		{"POST", "Origin", "null", 403},
 		{"DELETE", "Origin", "https://evil.example", 403},
 		{"GET", "Sec-Fetch-Site", "cross-site", 200},
+		{"PUT", "Origin", "https://evil.example", 403}, // not even which methods there are
 	} {
 		r := httptest.NewRequest(c.method, "http://127.0.0.1:8161/change", nil)
 		if c.header != "" {
@@ -238,6 +242,7 @@ func TestNewRefuses(t *testing.T) {
 		{"another address", admin.Config{Listen: "192.0.2.1:8161"}, nil, "without encryption"},
 		{"a name", admin.Config{Listen: "broker.example:8161"}, nil, "without encryption"},
 		{"host with port", admin.Config{Listen: "127.0.0.1:0", Hosts: []string{"a.example:80"}}, nil, `admin.hosts: must be names without scheme, port or wildcard, has "a.example:80"`},
+		{"fewer than none", admin.Config{Listen: "127.0.0.1:0", MaxConnections: -1}, nil, "admin.max_connections: must not be negative, is -1"},
 		{"twice", admin.DefaultConfig(), []admin.Route{{Path: "/healthz", Handler: nothing}}, `route "/healthz" is there twice`},
 		{"index twice", admin.DefaultConfig(), []admin.Route{{Path: "/", Handler: nothing}}, `route "/" is there twice`},
 		{"slash", admin.DefaultConfig(), []admin.Route{{Path: "/a/", Handler: nothing}}, "must begin and not end with a slash"},
@@ -342,6 +347,47 @@ func TestRunWaitsForRequests(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestMaxConnections has connections wait that are more than may be open, and answers when one of those has ended.
+func TestMaxConnections(t *testing.T) {
+	s := newServer(t, admin.Config{Listen: "127.0.0.1:0", MaxConnections: 2}, fine)
+	stop := run(t, s)
+	connect := func() net.Conn {
+		nc, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(nc, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		return nc
+	}
+	answered := func(nc net.Conn, within time.Duration) error {
+		if err := nc.SetReadDeadline(time.Now().Add(within)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := nc.Read(make([]byte, 1))
+		return err
+	}
+	first, second := connect(), connect()
+	for _, nc := range []net.Conn{first, second} {
+		if err := answered(nc, 10*time.Second); err != nil {
+			t.Error(err)
+		}
+	}
+	third := connect()
+	if err := answered(third, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("one connection too many: %v", err)
+	}
+	_ = first.Close()
+	if err := answered(third, 10*time.Second); err != nil {
+		t.Error(err)
+	}
+	_, _ = second.Close(), third.Close()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestRunFails(t *testing.T) {

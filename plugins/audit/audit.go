@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -66,35 +67,49 @@ func (l *Log) Observe(e *core.Event) {
 	}
 	r := recordOf(e)
 	l.sums(e.Time)
-	if f := l.floodOf(e.Kind); f != nil && !f.pass(&r) {
+	if f := l.floodOf(&r); f != nil && !f.pass(&r) {
 		return
 	}
 	l.add(&r)
 }
 
 // floodOf returns what bounds the number of such lines; nil: nothing does.
-func (l *Log) floodOf(k core.EventKind) *flood {
-	switch k {
-	case core.EventRefused, core.EventLoginRefused:
+func (l *Log) floodOf(r *Record) *flood {
+	switch r.Event {
+	case string(core.EventRefused), string(core.EventLoginRefused):
 		return &l.flood
-	case core.EventConnRefused:
+	case string(core.EventConnRefused):
 		return &l.door
-	case core.EventLogin, core.EventRefreshed, core.EventRevoked, core.EventLogout:
+	case "admin":
+		switch {
+		case r.Status < http.StatusBadRequest: // something was done
+		case r.By == "":
+			return &l.door
+		default:
+			return &l.flood
+		}
 	}
 	return nil
 }
 
-// Add takes a record of somebody else's. Its Time is set if it is zero.
+// Add takes a record of somebody else's. Its Time is set if it is zero. Of event admin, those that have failed are added up
+// as refusals are; with nobody in By, as those of connections.
 func (l *Log) Add(r Record) {
 	if r.Time.IsZero() {
 		r.Time = time.Now()
 	}
 	r.Time = r.Time.UTC()
+	r.User, r.VHost, r.Client, r.By, r.Action = clip(r.User), clip(r.VHost), clip(r.Client), clip(r.By), clip(r.Action)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cfg.File != "" {
-		l.add(&r)
+	if l.cfg.File == "" {
+		return
 	}
+	l.sums(r.Time)
+	if f := l.floodOf(&r); f != nil && !f.pass(&r) {
+		return
+	}
+	l.add(&r)
 }
 
 // add keeps a line until it is written; l.mu is held.

@@ -139,6 +139,44 @@ func TestFloodAtTheDoor(t *testing.T) {
 	})
 }
 
+// TestFloodOfRequests bounds what requests to the admin server can have written that fail, in lines and in bytes, and counts
+// all. What somebody has done has lines of its own, however often.
+func TestFloodOfRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "log")
+		l := audit.New(audit.Config{File: file}, slog.New(slog.DiscardHandler))
+		stop := run(t, l)
+		long := strings.Repeat("x", 10_000)
+		for i := range 1000 {
+			l.Add(audit.Record{Event: "admin", Action: fmt.Sprint("POST /", i, long), Status: 404, Remote: "192.0.2.7", VHost: long, Client: long})
+			l.Add(audit.Record{Event: "admin", Action: "POST /reload", Status: 401, Remote: "192.0.2.7", User: fmt.Sprint(i, long)})
+			l.Add(audit.Record{Event: "admin", Action: "POST /reload", Status: 403, User: "tom", By: "tom"})
+			if i < 50 {
+				l.Add(audit.Record{Event: "admin", Action: "POST /reload", Status: 200, User: "root", By: "root" + long})
+			}
+		}
+		stop()
+		lines, count := make(map[int]int), make(map[int]int)
+		for _, r := range records(t, file) {
+			lines[r.Status]++
+			count[r.Status] += max(r.Count, 1)
+			for _, text := range []string{r.Action, r.User, r.VHost, r.Client, r.By} {
+				if len(text) > 260 {
+					t.Errorf("%d bytes of %.20s", len(text), text)
+				}
+			}
+			if (r.By == "tom") != (r.Status == 403) {
+				t.Errorf("%+v", r)
+			}
+		}
+		for status, want := range map[int][2]int{404: {3, 1000}, 401: {20, 1000}, 403: {11, 1000}, 200: {50, 50}} {
+			if got := [2]int{lines[status], count[status]}; got != want {
+				t.Errorf("status %d: %d lines for %d requests, want %v", status, got[0], got[1], want)
+			}
+		}
+	})
+}
+
 // TestFull keeps what a full disk does not take, says so once, counts what is lost, and goes on when there is room.
 func TestFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {

@@ -8,7 +8,11 @@ import (
 )
 
 // kind is what refusals have in common that are added up.
-type kind struct{ event, user, remote, listener, rule, reason, operation string }
+type kind struct {
+	event, user, by, remote, listener, rule, reason, operation string
+
+	status int
+}
 
 // flood counts refusals of the present time span.
 type flood struct {
@@ -28,13 +32,13 @@ type tally struct {
 
 // pass reports whether r is to have a line of its own.
 func (f *flood) pass(r *Record) bool {
-	k := kind{r.Event, r.User, r.Remote, r.Listener, r.Rule, r.Reason, r.Operation}
+	k := kind{r.Event, r.User, r.By, r.Remote, r.Listener, r.Rule, r.Reason, r.Operation, r.Status}
 	if f.kinds == nil {
 		f.kinds = make(map[kind]*tally)
 	}
 	t := f.kinds[k]
 	if t == nil && len(f.kinds) >= f.most {
-		k = kind{event: r.Event, reason: r.Reason} // all the others together: there are few of these
+		k = kind{event: r.Event, reason: r.Reason, status: r.Status} // all the others together: there are few of these
 		t = f.kinds[k]
 		if t == nil {
 			t = &tally{n: f.alike}
@@ -70,8 +74,8 @@ func (f *flood) end(span int64) []Record {
 	for _, k := range slices.Collect(maps.Keys(f.kinds)) {
 		if t := f.kinds[k]; t.n > f.alike {
 			sums = append(sums, Record{
-				Time: t.first, Event: k.event, User: k.user, Remote: k.remote, Listener: k.listener, Rule: k.rule,
-				Reason: k.reason, Operation: k.operation, Count: t.n - f.alike,
+				Time: t.first, Event: k.event, User: k.user, By: k.by, Remote: k.remote, Listener: k.listener, Rule: k.rule,
+				Reason: k.reason, Operation: k.operation, Status: k.status, Count: t.n - f.alike,
 			})
 		}
 	}

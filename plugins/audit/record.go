@@ -38,7 +38,8 @@ type Record struct {
 	// Reason is the stable id of why, Detail says it to people.
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
-	// Count is how many there were of these within a second, or ten of connection_refused, beside those that have lines of their own.
+	// Count is how many there were of these within a second, or ten of connection_refused and of admin by nobody known, beside
+	// those that have lines of their own.
 	Count int `json:"count,omitempty"`
 	// By is who has done it, of what is no client's doing: SIGHUP, a user of the admin server, an account of the system.
 	By string `json:"by,omitempty"`

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -217,7 +218,7 @@ func (s *service) ask(ctx context.Context, q *question, body []byte) (core.Princ
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return core.Principal{}, unclear(err)
+		return core.Principal{}, unclear(withoutURL(err))
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -232,6 +233,14 @@ func (s *service) ask(ctx context.Context, q *question, body []byte) (core.Princ
 		return core.Principal{}, unclear(fmt.Errorf("status %s", resp.Status))
 	}
 	return read(data, q)
+}
+
+// withoutURL is what has failed, without the URL: a query may hold a key.
+func withoutURL(err error) error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return failed.Err
+	}
+	return err
 }
 
 // unclear is what is no answer: nobody is let in.

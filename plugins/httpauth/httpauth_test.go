@@ -189,12 +189,13 @@ func TestSilence(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	for _, url := range []string{hangs.URL, gone.URL} {
-		a := newAuth(t, url, func(c *httpauth.Config) { c.Timeout, c.MaxRequests = 50*time.Millisecond, 1 })
+		a := newAuth(t, url+"/?key=hunter2", func(c *httpauth.Config) { c.Timeout, c.MaxRequests = 50*time.Millisecond, 1 })
 		var wg sync.WaitGroup
 		for range 3 { // more than there is room for
 			wg.Go(func() {
-				if got := outcome(a.Authenticate(t.Context(), &core.Login{User: "ali"})); got != "refused" {
-					t.Errorf("%s: %s", url, got)
+				p, err := a.Authenticate(t.Context(), &core.Login{User: "ali"})
+				if got := outcome(p, err); got != "refused" || strings.Contains(err.Error(), "hunter2") {
+					t.Errorf("%s: %s, %v", url, got, err)
 				}
 			})
 		}

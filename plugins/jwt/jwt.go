@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +29,9 @@ type Authenticator struct {
 	change chan struct{} // something for Run to look at
 
 	revoked atomic.Pointer[func(again func(core.Principal) (core.Principal, error))]
-	proofs  atomic.Pointer[map[string]struct{}] // that were there when clients were last looked through
+
+	reviewing sync.Mutex
+	proofs    []string // that were there the last time; guarded by reviewing
 }
 
 // checker checks tokens by one configuration.
@@ -59,21 +62,25 @@ func New(cfg Config, log *slog.Logger) (*Authenticator, error) {
 }
 
 // OnRevoke implements core.Revoker: whose token was signed with a key that is not configured any more, or not in the file
-// any more, is logged out. What a URL leaves out ends nobody: issuers drop keys that tokens are still good for. Other
-// changes (the issuer, the audience) count from the next login on.
+// any more, is logged out; so is he when the file could not be read for a day. What a URL leaves out ends nobody: issuers drop
+// keys that tokens are still good for. Other changes (the issuer, the audience) count from the next login on.
 func (a *Authenticator) OnRevoke(fn func(again func(core.Principal) (core.Principal, error))) {
 	a.revoked.Store(&fn)
 }
 
-// review ends those whose key is not there any more, if the keys are others than the last time.
+// review ends those whose key is not there any more, if one that was there the last time is not.
 func (a *Authenticator) review() {
-	proofs := a.now.Load().proofs()
-	old, fn := a.proofs.Swap(&proofs), a.revoked.Load()
-	if fn == nil || old != nil && maps.Equal(*old, proofs) {
+	a.reviewing.Lock()
+	defer a.reviewing.Unlock()
+	now := a.now.Load()
+	gone := slices.ContainsFunc(a.proofs, func(proof string) bool { return !now.knows(proof) })
+	a.proofs = now.proofs()
+	fn := a.revoked.Load()
+	if !gone || fn == nil {
 		return
 	}
 	(*fn)(func(p core.Principal) (core.Principal, error) {
-		if _, there := proofs[p.Proof]; p.Proof != "" && !there {
+		if p.Proof != "" && !a.now.Load().knows(p.Proof) {
 			return p, errors.New("the key that the token was signed with was removed")
 		}
 		return p, nil
@@ -201,18 +208,30 @@ func (a *Authenticator) refresh(ctx context.Context, c *checker) {
 }
 
 // proofs are the fingerprints of the keys that an operator answers for: those of the configuration, and of the file.
-func (c *checker) proofs() map[string]struct{} {
-	all := make(map[string]struct{})
-	add := func(keys []key) {
+func (c *checker) proofs() []string {
+	var all []string
+	for _, keys := range c.keys() {
 		for i := range keys {
 			if keys[i].proof != "" {
-				all[keys[i].proof] = struct{}{}
+				all = append(all, keys[i].proof)
 			}
 		}
 	}
-	add(c.fixed)
+	return all
+}
+
+// knows reports whether there is a key with this fingerprint.
+func (c *checker) knows(proof string) bool {
+	return slices.ContainsFunc(c.keys(), func(keys []key) bool {
+		return slices.ContainsFunc(keys, func(k key) bool { return k.proof == proof })
+	})
+}
+
+// keys are those that count, by where they are from.
+func (c *checker) keys() [][]key {
+	all := [][]key{c.fixed}
 	for _, s := range c.sources {
-		add(s.current())
+		all = append(all, s.current())
 	}
 	return all
 }
@@ -280,16 +299,12 @@ func (c *checker) keyFor(ctx context.Context, t *jwtlib.Token) (key, error) {
 
 // fitting returns the keys that may check what was signed so; those without an id fit any.
 func (c *checker) fitting(algorithm, id string) (all []key) {
-	add := func(keys []key) {
+	for _, keys := range c.keys() {
 		for i := range keys {
 			if keys[i].fits(algorithm, id) {
 				all = append(all, keys[i])
 			}
 		}
-	}
-	add(c.fixed)
-	for _, s := range c.sources {
-		add(s.current())
 	}
 	return all
 }

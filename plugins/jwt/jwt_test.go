@@ -424,6 +424,29 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// TestQuery keeps the query of the URL, which may hold a key, out of the log.
+func TestQuery(t *testing.T) {
+	defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	i := newIssuer(t)
+	i.serve(true, nil)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for _, url := range []string{i.URL, gone.URL} {
+		var said bytes.Buffer
+		a, err := jwt.New(config(func(c *jwt.Config) { c.JWKSURL = url + "/keys?key=hunter2" }), slog.New(slog.NewTextHandler(&said, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := newKeys(t)
+		if got := outcome(a.Authenticate(t.Context(), &core.Login{Token: sign(t, "EdDSA", "", k.private("EdDSA"), good())})); got != "bad_credentials" {
+			t.Errorf("%s: %s", url, got)
+		}
+		if text := said.String(); !strings.Contains(text, "source="+url+"/keys ") || strings.Contains(text, "hunter2") {
+			t.Errorf("%s: the log has %s", url, text)
+		}
+	}
+}
+
 // TestBadConfig names everything.
 func TestBadConfig(t *testing.T) {
 	c := jwt.Config{Secret: "short", JWKSURL: "http://idp.example.com/keys", Leeway: -1, Algorithms: []string{"none"}}

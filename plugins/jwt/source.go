@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 )
@@ -38,7 +40,7 @@ type source struct {
 
 // fileSource reads a file.
 func fileSource(path string, log *slog.Logger) *source {
-	return &source{name: path, log: log, read: func(context.Context) ([]key, error) {
+	return &source{name: path, log: log.With("source", path), read: func(context.Context) ([]key, error) {
 		data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 		if err != nil {
 			return nil, err
@@ -51,17 +53,21 @@ func fileSource(path string, log *slog.Logger) *source {
 	}}
 }
 
-// urlSource fetches a URL.
-func urlSource(url string, timeout time.Duration, client *http.Client, log *slog.Logger) *source {
-	return &source{name: url, log: log, read: func(ctx context.Context) ([]key, error) {
+// urlSource fetches a URL. What it logs is without its query, which may hold a key.
+func urlSource(address string, timeout time.Duration, client *http.Client, log *slog.Logger) *source {
+	shown, _, _ := strings.Cut(address, "?")
+	return &source{name: address, log: log.With("source", shown), read: func(ctx context.Context) ([]key, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 		if err != nil {
 			return nil, err
 		}
 		req.Header.Set("Accept", "application/jwk-set+json, application/json")
 		resp, err := client.Do(req)
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			return nil, failed.Err
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -118,7 +124,7 @@ func (s *source) refresh(ctx context.Context, interval time.Duration) {
 	defer s.mu.Unlock()
 	s.tried = time.Now()
 	if err != nil {
-		s.log.Warn("keys not read, the old ones count for a day", "source", s.name, "old", len(s.keys), "error", err)
+		s.log.Warn("keys not read, the old ones count for a day", "old", len(s.keys), "error", err)
 		return
 	}
 	s.keys, s.at = keys, s.tried

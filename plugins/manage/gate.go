@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -29,13 +30,21 @@ func (g *Gate) Ask(r *http.Request, what string) (user string, err error) {
 	return v.Name(), nil
 }
 
-// Name returns the user who sends r; empty: nobody in particular.
-func (g *Gate) Name(r *http.Request) (string, error) {
-	v, err := g.visit(r, "")
-	if err != nil {
-		return "", err
+// senderKey is where the context of a request has room for the name of who sends it.
+type senderKey struct{}
+
+// WithSender returns the context for a request of which Sender is to tell, when it was answered, who has sent it.
+func WithSender(ctx context.Context) context.Context {
+	return context.WithValue(ctx, senderKey{}, new(string))
+}
+
+// Sender returns the user that a Gate or a Handler has found to send the request of that context; empty: nobody in
+// particular, or nobody has asked. It asks nobody itself: credentials are for those that a route wants to see them.
+func Sender(ctx context.Context) string {
+	if name, ok := ctx.Value(senderKey{}).(*string); ok {
+		return *name
 	}
-	return v.Name(), nil
+	return ""
 }
 
 // unknown tells who has shown no credentials that some may help.
@@ -47,7 +56,14 @@ func unknown(v *core.Visitor, err error) error {
 }
 
 func (g *Gate) visit(r *http.Request, vhost string) (*core.Visitor, error) {
-	return g.broker.Visit(r.Context(), info(r), vhost)
+	v, err := g.broker.Visit(r.Context(), info(r), vhost)
+	if err != nil {
+		return nil, err
+	}
+	if name, ok := r.Context().Value(senderKey{}).(*string); ok {
+		*name = v.Name()
+	}
+	return v, nil
 }
 
 // info is where a request comes from.

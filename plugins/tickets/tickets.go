@@ -6,9 +6,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +37,7 @@ type Office struct {
 	cfg    atomic.Pointer[Config]
 	log    *slog.Logger
 	permit func(*http.Request) error // may be nil
+	vhosts func() []string           // may be nil
 
 	mu   sync.Mutex
 	open map[[sha256.Size]byte]*ticket // by hash, so that time tells nothing of what is here
@@ -78,6 +82,9 @@ func (o *Office) Enabled() bool { return o.cfg.Load().Key != "" }
 // Permit lets those have tickets as well whom fn lets. It is called before anything is served.
 func (o *Office) Permit(fn func(r *http.Request) error) { o.permit = fn }
 
+// Among lets tickets be for the virtual hosts only that fn lists. It is called before anything is served.
+func (o *Office) Among(fn func() []string) { o.vhosts = fn }
+
 // order is what an application asks for.
 type order struct {
 	User     string         `json:"user"`
@@ -114,7 +121,15 @@ func (o *Office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var in order
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
+	err := dec.Decode(&in)
+	if err == nil {
+		if _, more := dec.Token(); more == nil {
+			err = errors.New("something follows it")
+		} else if !errors.Is(more, io.EOF) {
+			err = more
+		}
+	}
+	if err != nil {
 		fail(http.StatusBadRequest, "the body must be JSON such as {\"user\": \"ali\", \"groups\": [], \"ttl\": 30}: "+err.Error())
 		return
 	}
@@ -145,6 +160,8 @@ func (o *Office) check(in *order) (time.Duration, string) {
 	switch {
 	case in.User == "":
 		return 0, "user: must not be empty"
+	case in.VHost != "" && o.vhosts != nil && !slices.Contains(o.vhosts(), in.VHost):
+		return 0, fmt.Sprintf("vhost: there is no virtual host %q", in.VHost)
 	case in.TTL < 0 || in.TTL > o.cfg.Load().TTL.Seconds():
 		return 0, fmt.Sprintf("ttl: must be between 0 and %v seconds", o.cfg.Load().TTL.Seconds())
 	case in.Session < 0 || in.Session > maxSession.Seconds():

@@ -144,6 +144,7 @@ func TestRace(t *testing.T) {
 func TestRefuses(t *testing.T) {
 	var log bytes.Buffer
 	o := newOffice(t, slog.New(slog.NewTextHandler(&log, nil)))
+	o.Among(func() []string { return []string{"/", "a"} })
 	for _, c := range []struct {
 		method, auth, body string
 		code               int
@@ -160,7 +161,11 @@ func TestRefuses(t *testing.T) {
 		{"POST", "Bearer " + key, `{"user":"a","session":-1}`, 400},
 		{"POST", "Bearer " + key, `{"user":"a","admin":true}`, 400},
 		{"POST", "Bearer " + key, `{"user":"` + strings.Repeat("a", 70_000) + `"}`, 400},
-		{"POST", "bearer " + key, `{"user":"a"}`, 200},
+		{"POST", "Bearer " + key, `{"user":"a"}{"user":"b"}`, 400},
+		{"POST", "Bearer " + key, `{"user":"a"}}`, 400},
+		{"POST", "Bearer " + key, `{"user":"a","vhost":"nope"}`, 400},
+		{"POST", "Bearer " + key, `{"user":"a","vhost":"a"}`, 200},
+		{"POST", "bearer " + key, "{\"user\":\"a\"}\n", 200},
 	} {
 		if w := post(o, c.method, c.auth, c.body); w.Code != c.code {
 			t.Errorf("%s %s %.40s: %d %s", c.method, c.auth, c.body, w.Code, w.Body)

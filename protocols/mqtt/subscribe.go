@@ -99,7 +99,7 @@ func (p *peer) subscribe(pk *packets.Packet) *fault {
 		}
 	}
 	if err := p.session.HoldBack(p.ctx); err != nil {
-		return &fault{codeUnspecified, "the session has ended", err}
+		return faultOf(err)
 	}
 	s := &suback{p: p, id: pk.PacketID, done: make(chan struct{})}
 	p.suback.Store(s)

@@ -61,8 +61,6 @@ func sharedKey(v frame.Version) string {
 
 // deliver is the session's DeliverFunc.
 func (s *session) deliver(ds []core.Delivery) error {
-	s.delivering.Lock()
-	defer s.delivering.Unlock()
 	for i := range ds {
 		if failed := s.fatal.Load(); failed != nil {
 			return *failed // nothing follows the last ERROR
@@ -77,6 +75,8 @@ func (s *session) deliver(ds []core.Delivery) error {
 
 // message writes one MESSAGE: headers that are the subscriber's own, those that all share, the body.
 func (s *session) message(d *core.Delivery) error {
+	s.delivering.Lock() // not for all of them: who ends a subscription waits for it
+	defer s.delivering.Unlock()
 	t := d.Sub.Data.(*target)
 	if t.sub.gone {
 		return nil // the queue has it back

@@ -112,10 +112,10 @@ func (s *session) appendError(b []byte, err error, receipt string) []byte {
 	if errors.As(err, new(*versionError)) {
 		b = append(b, "version:"+versionList+"\n"...)
 	}
-	body := []byte(reason.Error() + ": " + strings.TrimSuffix(text, ": "+reason.Error()) + "\n")
-	if text == reason.Error() {
-		body = []byte(text + "\n")
+	if !strings.HasPrefix(text, reason.Error()) {
+		text = reason.Error() + ": " + strings.TrimSuffix(text, ": "+reason.Error())
 	}
+	body := []byte(text + "\n")
 	b = append(b, "content-type:text/plain\n"...)
 	b = frame.AppendInt(b, "content-length", int64(len(body)))
 	return frame.AppendBody(b, body)

@@ -52,7 +52,7 @@ type session struct {
 	fatal atomic.Pointer[error] // an ERROR was sent that ends the connection
 	beat  heartBeat
 
-	delivering sync.Mutex // held by DeliverFunc
+	delivering sync.Mutex // held while DeliverFunc writes a message
 
 	// Of DeliverFunc, which runs in one goroutine at a time.
 	parts   [5][]byte

@@ -22,6 +22,9 @@ type ackedIn struct {
 
 // room reports an error if more operations, or so many bytes, do not fit into t.
 func (s *session) room(t *transaction, ops int, bytes int64) error {
+	if err := s.core.HoldBack(s.ctx); err != nil {
+		return err
+	}
 	l := s.p.broker.Limits()
 	if n := len(t.Sends) + len(t.Settles) + ops; n > l.TransactionOps {
 		return s.core.Exceeded("transaction_ops", "a transaction may have %d frames", l.TransactionOps)
@@ -52,6 +55,9 @@ func unknownTransaction(id string) error {
 
 // begin executes BEGIN.
 func (s *session) begin(f *frame.Frame, receipt string) error {
+	if err := s.core.HoldBack(s.ctx); err != nil {
+		return err
+	}
 	id, t, err := s.named(f)
 	switch {
 	case err != nil:

@@ -32,14 +32,17 @@ func (c *conn) Serve(ctx context.Context) error {
 	if wire.Proxied(c.nc) {
 		err := wire.Open(c.nc)
 		info.Local, info.Remote = c.nc.LocalAddr(), c.nc.RemoteAddr()
-		if err != nil {
-			return err
-		}
-		if info.Refused == nil {
-			info.Refused = c.hub.Readdress(&c.Conn)
+		if err == nil && info.Refused == nil {
+			c.hub.Readdress(&c.Conn)
 		}
 		if info.Refused != nil {
 			c.hub.Refused(slog.LevelInfo, info, info.Refused)
+		}
+		if why := c.Ended(); err != nil && why != nil {
+			return why // which is what has ended the wait
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if s, ok := c.nc.(*tls.Conn); ok {

@@ -161,6 +161,69 @@ func TestProxyProtocol(t *testing.T) {
 	})
 }
 
+// keeper notes who is refused.
+type keeper struct {
+	echo
+	told chan string
+}
+
+func (keeper) Admit() error { return nil }
+
+func (k keeper) Refused(info *core.ConnInfo, err error) {
+	k.told <- info.Remote.(*net.TCPAddr).IP.String() + " " + core.ReasonID(err)
+}
+
+// TestProxyProtocolRefused: the Doorkeeper is told once of who never gets past the header, and first of all that there was
+// no place for him.
+func TestProxyProtocolRefused(t *testing.T) {
+	const header = "PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\n"
+	for _, c := range []struct {
+		name, say  string
+		full, goes bool
+		want       string
+	}{
+		{"silence", "", false, false, "127.0.0.1 login_timeout"},
+		{"half a header", "PROXY TCP4 192.0.2", false, false, "127.0.0.1 login_timeout"},
+		{"no header", "hello, server", false, false, "127.0.0.1 protocol_error"},
+		{"full, silence", "", true, false, "127.0.0.1 limit_exceeded"},
+		{"full, no header", "hello, server", true, false, "127.0.0.1 limit_exceeded"},
+		{"full, goes", "", true, true, "127.0.0.1 limit_exceeded"},
+		{"full, header", header, true, false, "192.0.2.1 limit_exceeded"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := base()
+			cfg.ProxyProtocol, cfg.TrustedProxies = true, []string{"127.0.0.1"}
+			cfg.Limits.MaxConnections, cfg.Limits.LoginTimeout = 1, 500*time.Millisecond
+			told := make(chan string, 10)
+			t.Cleanup(func() { // when it has ended
+				if len(told) > 0 {
+					t.Errorf("told again: %s", <-told)
+				}
+			})
+			_, addr := serve(t, cfg, keeper{told: told})
+			if c.full {
+				first := dial(t, addr)
+				_, _ = io.WriteString(first, header)
+				roundtrip(t, first, "hello")
+			}
+			nc := dial(t, addr)
+			_, _ = io.WriteString(nc, c.say)
+			if c.goes {
+				_ = nc.Close()
+			}
+			select {
+			case got := <-told:
+				if got != c.want {
+					t.Errorf("told %q, want %q", got, c.want)
+				}
+			case <-time.After(patience):
+				t.Error("not told")
+			}
+		})
+	}
+}
+
 func TestLimits(t *testing.T) {
 	cfg := base()
 	cfg.Limits.MaxConnections = 1

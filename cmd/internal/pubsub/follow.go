@@ -71,7 +71,7 @@ func (s *sub) final(lost error) bool {
 		if no.Reason == "" { // not wye: an ERROR has no codes, and what was permitted once may be again
 			return !s.up
 		}
-		return !slices.Contains(passing, no.Reason)
+		return !slices.Contains(passing, no.Reason) && !(s.up && slices.Contains(perhaps, no.Reason))
 	}
 	switch no.Code {
 	case unavailable3, unavailable, busy, shuttingDown, keepAliveTimeout:
@@ -95,7 +95,10 @@ const (
 )
 
 // passing are the reasons with which wye says no for now. taken_over is not among them either.
-var passing = []string{"server_shutdown", "unavailable", "server_busy", "heartbeat_timeout", "slow_consumer", "rate_exceeded", "internal_error"}
+var passing = []string{"server_shutdown", "unavailable", "server_busy", "heartbeat_timeout", "slow_consumer", "rate_exceeded", "too_many_logins"}
+
+// perhaps are those that pass for who was let in before: his old connection may still be counted.
+var perhaps = []string{"limit_exceeded", "login_timeout", "internal_error"}
 
 // open connects and subscribes. What comes meanwhile is printed.
 func (s *sub) open(ctx context.Context) error {

@@ -99,7 +99,7 @@ func (q *Queue) depart(d *departure) {
 		q.departed(d, err)
 		if err == nil && q.hooks.Dropped != nil {
 			for reason, n := range d.dropped {
-				q.hooks.Dropped(reason, n)
+				q.hooks.Dropped(q, reason, n)
 			}
 		}
 	})

@@ -58,7 +58,7 @@ func inBubble(t *testing.T, cfg queue.Config, hooks queue.Hooks, fn func(b *benc
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{TB: t, eng: &failing{Engine: memory.New()}, dropped: make(map[string]int)}
-		hooks.Dropped = func(reason string, n int) {
+		hooks.Dropped = func(_ *queue.Queue, reason string, n int) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.dropped[reason] += n

@@ -61,8 +61,8 @@ type Hooks struct {
 	Load func(m *engine.Message) *engine.Message
 	// Group returns the message group of m or "", and whether the group closes after it. It must not call the queue.
 	Group func(m *engine.Message) (key string, last bool)
-	// Dropped is told how many records left without being accepted or kept elsewhere.
-	Dropped func(reason string, n int)
+	// Dropped is told how many records left q without being accepted or kept elsewhere, which may be before Open returns.
+	Dropped func(q *Queue, reason string, n int)
 	// Idle is called once when the queue should be deleted: AutoDelete, ExpiresIdle. It must not wait for the queue's
 	// Close.
 	Idle func()

@@ -172,7 +172,7 @@ func (x *Settling) Done(err error) {
 	q.mu.Unlock()
 	wakeAll(wake)
 	if err == nil && x.dropped > 0 && q.hooks.Dropped != nil {
-		q.hooks.Dropped(x.reason, x.dropped)
+		q.hooks.Dropped(q, x.reason, x.dropped)
 	}
 	if err != nil && x.reason != "" && q.hooks.Undo != nil {
 		q.hooks.Undo(x.ops)

@@ -168,15 +168,23 @@ func (h *Hub) forget(now time.Time) {
 }
 
 // Readdress counts c, for which Reserve was called without an address, as one of the address that
-// its info has got meanwhile. It is called by Session.Serve.
-func (h *Hub) Readdress(c *Conn) error {
+// its info has got meanwhile. If it may not be, it gives its place back, ConnInfo.Refused is set, and it goes on among those
+// of ReserveToRefuse; it is closed if there are too many of them. It is called by Session.Serve.
+func (h *Hub) Readdress(c *Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.claim(hostOf(c.info.Remote)); err != nil {
-		return err
+	err := h.claim(hostOf(c.info.Remote))
+	if err == nil {
+		c.from = c.info.Remote
+		return
 	}
-	c.from = c.info.Remote
-	return nil
+	if h.refusing >= mostRefusing {
+		c.drop()
+	}
+	h.release(nil)
+	h.refusing++
+	c.info.Refused = err
+	c.spare.Store(h.clock()) // from here on the clock looks at Refused
 }
 
 // Release gives back what Reserve has reserved.

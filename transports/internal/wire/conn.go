@@ -26,7 +26,7 @@ type Conn struct {
 	rest rest
 	from net.Addr // under which Reserve has counted it
 
-	spare bool // it has no place and is served only to be told so
+	spare atomic.Int64 // since when it has no place and is served only to be told so, by the clock of the hub; 0: it has one
 
 	started  int64         // unix nanoseconds, by the clock of the hub
 	heard    atomic.Int64  // when the peer was last heard, by the same clock
@@ -47,11 +47,12 @@ type Conn struct {
 // Attach makes nc the connection below and info what Info returns.
 func (c *Conn) Attach(h *Hub, nc net.Conn, info *core.ConnInfo) {
 	c.hub, c.nc, c.info, c.from = h, nc, info, info.Remote
-	if c.spare = info.Refused != nil; c.spare { // counted among those only
-		c.from = nil
-	}
 	c.attach(nc, h.bounds().WriteTimeout, c.Close)
 	c.started = h.clock()
+	if info.Refused != nil { // counted among those only
+		c.from = nil
+		c.spare.Store(c.started)
+	}
 	c.beaten = c.started
 	c.heard.Store(c.started)
 }
@@ -231,9 +232,9 @@ func (c *Conn) check(now time.Time) (late bool) {
 	if until := c.until.Load(); until != 0 {
 		return n > until
 	}
-	switch silent := time.Duration(n - c.heard.Load()); {
-	case c.spare:
-		if time.Duration(n-c.started) > min(l.LoginTimeout, refuseTime) {
+	switch silent, spare := time.Duration(n-c.heard.Load()), c.spare.Load(); {
+	case spare != 0:
+		if time.Duration(n-spare) > min(l.LoginTimeout, refuseTime) {
 			c.Close(c.info.Refused)
 		}
 	case !c.loggedIn.Load():

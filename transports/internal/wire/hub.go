@@ -83,7 +83,7 @@ func (h *Hub) Serve(c *Conn, s Session) {
 		h.conns = make(map[*Conn]Session)
 	}
 	h.conns[c] = s
-	if !c.spare {
+	if c.spare.Load() == 0 {
 		h.accepted++
 	}
 	ctx, stopping := h.ctx, h.stopping
@@ -128,7 +128,7 @@ func (h *Hub) leave(c *Conn, err error) {
 	reason := core.ReasonID(err)
 	h.mu.Lock()
 	delete(h.conns, c)
-	if c.spare {
+	if c.spare.Load() != 0 {
 		h.refusing--
 	} else {
 		h.release(c.from)

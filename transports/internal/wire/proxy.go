@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -83,6 +84,9 @@ func (p *proxied) open() error {
 		_ = p.SetReadDeadline(time.Time{})
 		switch {
 		case errors.Is(p.err, io.EOF): // who says nothing at all has just looked whether somebody is here
+			_ = p.Close()
+		case errors.Is(p.err, os.ErrDeadlineExceeded):
+			p.err = fmt.Errorf("header of the PROXY protocol: %w: %w", core.ErrLoginTimeout, p.err)
 			_ = p.Close()
 		case p.err != nil:
 			p.err = fmt.Errorf("header of the PROXY protocol: %w: %w", core.ErrInvalid, p.err)

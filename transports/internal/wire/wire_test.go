@@ -289,7 +289,7 @@ func TestReaddress(t *testing.T) {
 			}
 			s := &session{serve: func(s *session) error {
 				s.Info().Remote = addr
-				s.Info().Refused = h.Readdress(&s.Conn)
+				h.Readdress(&s.Conn)
 				return s.Info().Refused
 			}}
 			ours, theirs := net.Pipe()
@@ -311,6 +311,58 @@ func TestReaddress(t *testing.T) {
 		h.Release(addr)
 		cancel()
 		h.Run()
+	})
+}
+
+// TestReaddressRefused: who is refused once his address is known is served without a place, and not for long.
+func TestReaddressRefused(t *testing.T) {
+	l := limits()
+	l.MaxConnections, l.MaxConnectionsPerAddress = 2, 1
+	addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+	synctest.Test(t, func(t *testing.T) {
+		h := &wire.Hub{Limits: l, Log: slog.New(slog.DiscardHandler)}
+		ctx, cancel := context.WithCancel(t.Context())
+		h.Start(ctx)
+		var work sync.WaitGroup
+		work.Go(h.Run)
+		for _, from := range []net.Addr{addr, nil} {
+			if err := h.Reserve(from); err != nil {
+				t.Fatal(err)
+			}
+		}
+		header := make(chan struct{})
+		s := &session{serve: func(s *session) error {
+			<-header
+			s.Info().Remote = addr
+			h.Readdress(&s.Conn)
+			return readEnd(s)
+		}}
+		ours, theirs := net.Pipe()
+		s.Attach(h, ours, &core.ConnInfo{ID: wire.NewID()})
+		h.Serve(&s.Conn, s)
+		time.Sleep(5 * time.Second)
+		if err := h.Reserve(nil); !errors.Is(err, core.ErrLimit) {
+			t.Errorf("a third connection: %v", err)
+		}
+		close(header)
+		synctest.Wait()
+		if err := h.Reserve(nil); err != nil {
+			t.Errorf("in the place that was given back: %v", err)
+		} else {
+			h.Release(nil)
+		}
+		if n := h.Stats().Open; n != 0 { // those of Reserve are not served
+			t.Errorf("%d connections are open", n)
+		}
+		begun := time.Now()
+		b, err := io.ReadAll(theirs)
+		about(t, "the end", time.Since(begun), 2*time.Second)
+		if string(b) != "bye" || err != nil || !errors.Is(s.said, core.ErrLimit) {
+			t.Errorf("client: %q, %v; said %v", b, err, s.said)
+		}
+		h.Release(addr)
+		cancel()
+		work.Wait()
 	})
 }
 
