@@ -121,7 +121,7 @@ func (a *attachment) detach() {
 	a.s.v.stats.subscriptions.Add(-1)
 	a.s.b.effort.Add(-int64(a.cost()))
 	a.consumer.Detach()
-	a.bound.left(a.s)
+	a.bound.left()
 }
 
 // unlist takes a direct subscription out of the index. It still gets what is under way.
@@ -162,17 +162,6 @@ func (a *attachment) replaced(ctx context.Context) error {
 		return a.s.v.remove(ctx, a.bound)
 	}
 	return nil
-}
-
-// left counts a member out, and deletes a queue that only members keep.
-func (bq *boundQueue) left(s *Session) {
-	bq.mu.Lock()
-	bq.members--
-	gone := bq.members == 0 && !bq.durable && (bq.kind == kindSession || bq.kind == kindGroup)
-	bq.mu.Unlock()
-	if gone {
-		_ = bq.v.remove(context.WithoutCancel(s.b.ctx), bq)
-	}
 }
 
 // settleWritten settles the deliveries of queues that ask for no acknowledgement.

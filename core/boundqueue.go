@@ -37,15 +37,22 @@ type boundQueue struct {
 
 	defining atomic.Bool // it is told
 	promoted atomic.Bool // its log was in memory, and is durable now
-	warned   atomic.Bool // of a declaration that differs
-	full     once        // its limits were reached
+
+	stayKnown atomic.Bool // the engine knows, apart from the definition, that it stays
+
+	warned atomic.Bool // of a declaration that differs
+	full   once        // its limits were reached
 
 	promoting sync.Mutex // held while it is made durable
 
 	mu      sync.Mutex
 	members int  // attached subscriptions
 	durable bool // stays without members
-	deleted bool
+	stays   bool // and, of a group, without sessions that remember it
+	deleted bool // nobody joins it any more
+
+	ending bool          // remove is at it; guarded by vhost.mu
+	gone   chan struct{} // closed when there may be another one in its place
 }
 
 // volatile reports whether the queue is not to be found again after a restart, in a broker whose engine is durable.
@@ -73,6 +80,7 @@ type queueSpec struct {
 	client   string // whose it is, of a session's
 	owner    string // of a temporary one: the token of its session, which must be there
 	durable  bool
+	stays    bool         // of a group: whoever made it keeps it until DeleteGroup
 	declared *QueueConfig // by whoever made it
 	by       owner        // whoever made it; the zero value: nobody knows
 	own      bool         // the broker's, which gets it whatever the limits say: for dead letters, or at a start

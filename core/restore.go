@@ -83,6 +83,9 @@ func (b *Broker) restoreQueues() error {
 	if err != nil {
 		return err
 	}
+	if err := b.restoreStaying(); err != nil {
+		return err
+	}
 	ids, err := b.logs("q/")
 	for _, id := range ids {
 		v, name, err := b.cutVHost(strings.TrimPrefix(string(id), "q/"))
@@ -136,10 +139,10 @@ func (b *Broker) restoreSessions() ([]*state, error) {
 		if err != nil {
 			return err
 		}
-		if st.subs == nil {
-			st.subs = make(map[string]Subscription)
-		}
-		st.subs[id] = sub
+		sub.ID = id
+		st.mu.Lock()
+		st.set(sub)
+		st.mu.Unlock()
 		return st.reopen(&sub)
 	})
 	if err != nil {
@@ -177,9 +180,12 @@ func (st *state) reopen(sub *Subscription) error {
 	}
 	v := st.v
 	if sub.Group != "" {
-		_, err := v.make(v.b.ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
-			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: true, declared: sub.Queue, own: true,
+		bq, err := v.make(v.b.ctx, v.groupLog(sub.Group, sub.Filter), queueSpec{
+			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: true, stays: !sub.WithSession, declared: sub.Queue, own: true,
 		})
+		if err == nil && !sub.WithSession {
+			bq.stay()
+		}
 		return err
 	}
 	_, err := v.open(v.b.ctx, v.sessionLog(st.client, sub.ID), queueSpec{

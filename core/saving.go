@@ -141,10 +141,7 @@ func (st *state) remember(ctx context.Context, sub *Subscription, ops []engine.O
 	st.saving.Lock()
 	st.mu.Lock()
 	old, had := st.subs[sub.ID]
-	if st.subs == nil {
-		st.subs = make(map[string]Subscription)
-	}
-	st.subs[sub.ID] = kept
+	st.set(kept)
 	if st.whole && !st.over {
 		put := st.putSub(&kept)
 		now := old
@@ -168,9 +165,9 @@ func (st *state) remember(ctx context.Context, sub *Subscription, ops []engine.O
 	switch {
 	case st.over:
 	case had:
-		st.subs[sub.ID] = old
+		st.set(old)
 	default:
-		delete(st.subs, sub.ID)
+		st.unset(sub.ID)
 	}
 	return had, err
 }
@@ -181,7 +178,7 @@ func (st *state) forget(ctx context.Context, id string, ops []engine.Op) (*Subsc
 	st.saving.Lock()
 	st.mu.Lock()
 	sub, ok := st.subs[id]
-	delete(st.subs, id)
+	st.unset(id)
 	if ok && st.whole && !st.over {
 		ops = append(ops, engine.Op{Kind: engine.Delete, Bucket: bucketSubscriptions, Key: st.key() + "/" + id})
 	}

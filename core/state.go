@@ -120,18 +120,6 @@ func (st *state) subscription(id string) (Subscription, bool) {
 	return sub, ok
 }
 
-// awaits reports whether the session, while it is away, is a durable member of a group.
-func (st *state) awaits(group, filter string) bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	for _, sub := range st.subs {
-		if st.session == nil && sub.Durable && sub.Group == group && sub.Filter == filter {
-			return true
-		}
-	}
-	return false
-}
-
 // begin makes the state that of a connected session: a new one, or what an earlier one has left. false: it has ended.
 func (st *state) begin(s *Session, l *Login, expiry time.Duration) (subs []Subscription, ok bool) {
 	st.stopTimers()
@@ -293,6 +281,9 @@ func (st *state) end() {
 		st.saving.Unlock()
 		return
 	}
+	for _, sub := range st.subs {
+		st.await(&sub, -1)
+	}
 	st.over = true
 	st.count()
 	subs, will := st.subs, st.will
@@ -314,9 +305,7 @@ func (st *state) end() {
 	ctx := context.WithoutCancel(st.v.b.ctx)
 	for id, sub := range subs {
 		_ = st.v.removeLog(ctx, st.v.sessionLog(st.client, id))
-		if sub.WithSession && sub.Group != "" && sub.Durable {
-			_ = st.v.deleteGroup(ctx, sub.Group, sub.Filter) // unless there are others
-		}
+		st.v.endGroup(&sub)
 	}
 }
 

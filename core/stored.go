@@ -11,6 +11,7 @@ import (
 // slash follows each.
 const (
 	bucketQueues        = "queues"        // by log id: how the queue was declared
+	bucketStaying       = "staying"       // by log id: a group that others than its first member keep
 	bucketSessions      = "sessions"      // what outlives a connection, or only a will
 	bucketSubscriptions = "subscriptions" // of sessions that are kept
 	bucketValues        = "values"        // of Session.Put, as they are
@@ -146,6 +147,9 @@ func readQueueConfig(from *pack.Reader) *QueueConfig {
 	}
 }
 
+// specWithSession follows the definition of a group that is with the sessions of its members.
+const specWithSession = 1
+
 // encode returns the form of a queue's definition: what a client has declared, since the configuration may change.
 func (spec *queueSpec) encode() []byte {
 	b := []byte{storedVersion}
@@ -156,7 +160,14 @@ func (spec *queueSpec) encode() []byte {
 	if spec.declared != nil {
 		b = spec.declared.append(b)
 	}
-	return spec.by.appendTo(b)
+	b = spec.by.appendTo(b)
+	if spec.kind == kindGroup && !spec.stays {
+		if !spec.by.from.IsValid() {
+			b = pack.String(b, "") // appendTo leaves it out at the end
+		}
+		b = append(b, specWithSession)
+	}
+	return b
 }
 
 func decodeQueueSpec(b []byte) (spec queueSpec, err error) {
@@ -169,5 +180,6 @@ func decodeQueueSpec(b []byte) (spec queueSpec, err error) {
 		spec.declared = readQueueConfig(&r)
 	}
 	spec.by = readOwner(&r)
+	spec.stays = r.Len() == 0 || r.Byte() != specWithSession // or it is not known who has used it
 	return spec, r.Err()
 }

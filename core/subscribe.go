@@ -93,15 +93,26 @@ func (s *Session) subscribe(ctx context.Context, sub *Subscription) error {
 func (s *Session) keep(ctx context.Context, a *attachment) error {
 	sub := a.sub.Load()
 	var ops []engine.Op
+	var defines, stays bool
 	if a.bound != nil && sub.Durable {
-		if op, ok := a.bound.define(); ok {
-			ops = append(ops, op)
+		if !sub.WithSession {
+			a.bound.stay()
+		}
+		var define, stay engine.Op
+		if define, defines = a.bound.define(); defines {
+			ops = append(ops, define)
+		}
+		if stay, stays = a.bound.staying(); stays {
+			ops = append(ops, stay)
 		}
 	}
 	had, err := s.st.remember(ctx, sub, ops)
 	if err == nil {
-		if len(ops) > 0 {
+		if defines {
 			a.bound.defined.Store(true)
+		}
+		if stays {
+			a.bound.stayKnown.Store(true)
 		}
 		return nil
 	}
@@ -239,9 +250,15 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 		}
 		return nil
 	}
-	bq, err := a.queue(ctx)
-	if err == nil {
-		err = a.join(bq, old)
+	err := errDeleted
+	for errors.Is(err, errDeleted) {
+		var bq *boundQueue
+		if bq, err = a.queue(ctx); err == nil {
+			err = a.enter(ctx, bq)
+		}
+		if err == nil {
+			err = a.join(bq, old)
+		}
 	}
 	if err != nil {
 		a.s.b.effort.Add(-int64(a.cost()))
@@ -250,14 +267,42 @@ func (a *attachment) attach(ctx context.Context, old *attachment) error {
 	return err
 }
 
-// join becomes a consumer of bq.
+// errDeleted is for the moment when a queue has been found that is being deleted.
+var errDeleted = errors.New("the queue has been deleted meanwhile")
+
+// enter makes a a member of bq, which stays from now on, or waits until there may be another one in its place: errDeleted.
+func (a *attachment) enter(ctx context.Context, bq *boundQueue) error {
+	bq.mu.Lock()
+	deleted := bq.deleted
+	if !deleted {
+		bq.members++
+	}
+	bq.mu.Unlock()
+	if deleted {
+		select {
+		case <-bq.gone:
+			return errDeleted
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the end of another queue: %w", ctx.Err())
+		}
+	}
+	sub := a.sub.Load()
+	if sub.Durable && bq.kind == kindGroup {
+		if err := bq.v.promote(ctx, bq, a.s.principal.owner()); err != nil {
+			bq.left()
+			return err
+		}
+	}
+	bq.mu.Lock()
+	defer bq.mu.Unlock()
+	bq.durable = sub.Durable || bq.durable && bq.kind != kindSession
+	return nil
+}
+
+// join becomes a consumer of bq, which it has entered.
 func (a *attachment) join(bq *boundQueue, old *attachment) error {
 	sub := a.sub.Load()
 	a.bound = bq
-	bq.mu.Lock()
-	bq.members++
-	bq.durable = sub.Durable || bq.durable && bq.kind != kindSession
-	bq.mu.Unlock()
 	if old != nil {
 		old.drop()
 	}
@@ -276,7 +321,7 @@ func (a *attachment) join(bq *boundQueue, old *attachment) error {
 		Deliver: func(ds []queue.Delivery) { a.take(ds) },
 	})
 	if err != nil {
-		bq.left(a.s)
+		bq.left()
 		return engineErr(err)
 	}
 	a.consumer = consumer
@@ -300,13 +345,11 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	case sub.Group != "":
 		id := v.groupLog(sub.Group, sub.Filter)
 		if bq := v.find(id); bq != nil {
-			if sub.Durable {
-				return bq, v.promote(ctx, bq, s.principal.owner())
-			}
 			return bq, nil
 		}
 		return v.make(ctx, v.place(id, sub.Durable), queueSpec{
-			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: sub.Durable, declared: sub.Queue, by: s.principal.owner(),
+			kind: kindGroup, dest: sub.Filter, group: sub.Group, durable: sub.Durable,
+			stays: sub.Durable && !sub.WithSession, declared: sub.Queue, by: s.principal.owner(),
 		})
 	default:
 		id := v.sessionLog(s.principal.ClientID, sub.ID)
@@ -322,9 +365,10 @@ func (a *attachment) queue(ctx context.Context) (*boundQueue, error) {
 	}
 }
 
-// Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue
-// stays when it is durable. What was delivered and not settled returns to a shared queue. ErrNotFound:
-// no such subscription. No delivery for it starts after it returned; some may be under way.
+// Unsubscribe ends a subscription, and with it its private queue, durable or not. A group's queue stays when it is durable,
+// unless it is with its sessions and this was the last: see [Subscription.WithSession]. What was delivered and not settled
+// returns to a shared queue. ErrNotFound: no such subscription. No delivery for it starts after it returned; some may be under
+// way.
 func (s *Session) Unsubscribe(ctx context.Context, id string) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -341,6 +385,7 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 		return fmt.Errorf("unsubscribe %q: %w", id, ErrNotFound)
 	}
 	if a == nil { // of the resumed session, never attached
+		s.v.endGroup(known)
 		return errors.Join(err, s.v.removeLog(ctx, s.v.sessionLog(s.principal.ClientID, id)))
 	}
 	a.drop()
@@ -351,8 +396,8 @@ func (s *Session) unsubscribe(ctx context.Context, id string) error {
 	return err
 }
 
-// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, those included that are away and
-// whose session is kept; ErrNotFound when there is none, ErrDenied for who may not read the filter or delete the group.
+// DeleteGroup deletes the durable queue of a group. ErrInUse while it has members, or other sessions, connected or kept,
+// that will come back to it; ErrNotFound when there is none, ErrDenied for who may not read the filter or delete the group.
 func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 	if err := s.mayDelete(ctx, group, filter); err != nil {
 		if errors.Is(err, ErrDenied) {
@@ -360,34 +405,14 @@ func (s *Session) DeleteGroup(ctx context.Context, group, filter string) error {
 		}
 		return err
 	}
-	return s.v.deleteGroup(ctx, group, filter)
-}
-
-// deleteGroup deletes the queue of a group that nobody uses.
-func (v *vhost) deleteGroup(ctx context.Context, group, filter string) error {
-	bq := v.find(v.groupLog(group, filter))
+	bq := s.v.find(s.v.groupLog(group, filter))
 	if bq == nil {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrNotFound)
 	}
-	bq.mu.Lock()
-	members := bq.members
-	bq.mu.Unlock()
-	if members > 0 || v.awaited(group, filter) {
+	if !bq.retire(s.st.awaits(group, filter)) {
 		return fmt.Errorf("durable subscription %q: %w", group, ErrInUse)
 	}
-	return v.remove(ctx, bq)
-}
-
-// awaited reports whether a session that is kept will come back to a group.
-func (v *vhost) awaited(group, filter string) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	for _, st := range v.kept {
-		if st.awaits(group, filter) {
-			return true
-		}
-	}
-	return false
+	return s.v.remove(ctx, bq)
 }
 
 // removeLog deletes a queue by id, if it is there.

@@ -47,7 +47,8 @@ type Subscription struct {
 	// Durable keeps a topic subscription while nobody is connected.
 	Durable bool
 	// WithSession ends a durable Group, with what waits in it, when the last session ends that has such a subscription to
-	// it, those counted that are away. Without it the group stays until [Session.DeleteGroup].
+	// it, those counted that are away, or when the last such subscription does. Once there was a durable one without it, the
+	// group stays until [Session.DeleteGroup].
 	WithSession bool
 	// Selector is an SQL-92 expression over headers; empty: everything.
 	Selector string

@@ -28,6 +28,7 @@ type vhost struct {
 	index     *subtree.Tree[*entry]
 	retaining retaining
 	stats     stats
+	awaiting  awaiting
 
 	mu     sync.RWMutex
 	queues map[engine.LogID]*boundQueue
@@ -84,7 +85,8 @@ func (v *vhost) open(ctx context.Context, id engine.LogID, spec queueSpec) (bq *
 		}
 	}()
 	bq = &boundQueue{
-		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, spec: spec, counts: spec,
+		v: v, id: id, kind: spec.kind, name: spec.name(), filter: spec.filter(), durable: spec.durable, stays: spec.stays,
+		spec: spec, counts: spec, gone: make(chan struct{}),
 	}
 	cfg := v.config(&spec)
 	bq.cfg.Store(&cfg)
@@ -175,26 +177,42 @@ func (v *vhost) make(ctx context.Context, id engine.LogID, spec queueSpec) (*bou
 	return bq, nil
 }
 
-// remove deletes a queue and what is in it.
+// remove deletes a queue and what is in it. That of a group can be found until its log is dropped: who would join waits for
+// that, and does not open the same log meanwhile.
 func (v *vhost) remove(ctx context.Context, bq *boundQueue) error {
 	v.mu.Lock()
-	if v.queues[bq.id] != bq {
+	if v.queues[bq.id] != bq || bq.ending {
 		v.mu.Unlock()
 		return nil
 	}
-	delete(v.queues, bq.id)
-	v.free(&bq.counts)
+	bq.ending = true
+	if bq.kind != kindGroup {
+		v.forget(bq)
+	}
 	if bq.entry != nil {
 		v.index.Remove(bq.filter, bq.entry)
 	}
 	v.mu.Unlock()
+	defer close(bq.gone)
 	bq.mu.Lock()
 	bq.deleted = true
 	bq.mu.Unlock()
-	if err := bq.q.Delete(ctx); err != nil {
+	err := bq.q.Delete(ctx)
+	if bq.kind == kindGroup {
+		v.mu.Lock()
+		v.forget(bq)
+		v.mu.Unlock()
+	}
+	if err != nil {
 		return engineErr(err)
 	}
 	return v.undefine(ctx, bq)
+}
+
+// forget makes room for another queue in the place of bq. The caller holds mu.
+func (v *vhost) forget(bq *boundQueue) {
+	delete(v.queues, bq.id)
+	v.free(&bq.counts)
 }
 
 // undefine makes the engine forget how a queue was declared, unless there is another one in its place by now.
@@ -207,6 +225,9 @@ func (v *vhost) undefine(ctx context.Context, bq *boundQueue) error {
 	v.mu.Lock()
 	if v.queues[bq.id] == nil && v.queues[id] == nil {
 		batch := &engine.Batch{Ops: []engine.Op{{Kind: engine.Delete, Bucket: bucketQueues, Key: string(id)}}}
+		if bq.kind == kindGroup {
+			batch.Ops = append(batch.Ops, engine.Op{Kind: engine.Delete, Bucket: bucketStaying, Key: string(id)})
+		}
 		v.b.eng.Commit(batch, func(err error) { done <- err })
 	} else {
 		done <- nil

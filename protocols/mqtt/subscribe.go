@@ -283,7 +283,7 @@ func (p *peer) unsubscribe(pk *packets.Packet) *fault {
 }
 
 func (p *peer) unsubscribeOne(filter string) (code byte, text string) {
-	t, f := targetOf(filter)
+	_, f := targetOf(filter)
 	if f != nil {
 		return f.code, f.text
 	}
@@ -296,10 +296,6 @@ func (p *peer) unsubscribeOne(filter string) (code byte, text string) {
 	case err != nil:
 		p.log().Debug("unsubscribe failed", "filter", filter, "error", err)
 		return codeUnspecified, fmt.Sprintf("unsubscribe: %s", reasonText(err))
-	}
-	if t.group != "" {
-		// The last member takes the queue with it; while there are others this does nothing.
-		_ = p.session.DeleteGroup(p.ctx, t.group, t.filter)
 	}
 	return codeSuccess, ""
 }
