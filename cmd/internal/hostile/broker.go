@@ -44,7 +44,9 @@ limits:
   publish_bytes: 32KiB
   user_publish_rate: 100
   user_publish_bytes: 128KiB
-  user_durable_queues: 2000
+  user_durable_queues: 20
+  queues: 20000
+  refusal_rate: 5
   transaction_bytes: 1MiB
   session_expiry: 1m
   session_queue: 10000
