@@ -111,26 +111,11 @@ func guessed(b *core.Broker, h http.Handler) http.Handler {
 			_, _ = fmt.Fprintln(w, err)
 			return
 		}
-		answer := &statusOf{ResponseWriter: w}
+		answer := &admin.Answer{ResponseWriter: w}
 		h.ServeHTTP(answer, r)
-		tried(answer.status != http.StatusUnauthorized)
+		tried(answer.Status != http.StatusUnauthorized)
 	})
 }
-
-// statusOf remembers the status of an answer.
-type statusOf struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements [http.ResponseWriter].
-func (s *statusOf) WriteHeader(status int) {
-	s.status = status
-	s.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap is for http.ResponseController.
-func (s *statusOf) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // counting is a transport that counts.
 type counting interface {

@@ -43,9 +43,9 @@ func checkCredentials(sources []string) error {
 func (b *Broker) gather(l *Login) error {
 	given := Login{User: l.User, Password: l.Password, Token: l.Token, Ticket: l.Ticket}
 	l.User, l.Password, l.Token, l.Ticket, l.Source = "", "", "", "", ""
-	info := &ConnInfo{}
-	if l.Conn != nil && l.Conn.Info() != nil {
-		info = l.Conn.Info()
+	info := infoOf(l.Conn)
+	if info == nil {
+		info = &ConnInfo{}
 	}
 	for _, source := range b.options().Credentials {
 		switch source {

@@ -168,8 +168,8 @@ func (s *Session) firstTime(what string) bool {
 
 func (s *Session) whom() whom {
 	w := whom{client: s.principal.ClientID, user: s.principal.Name, remote: s.principal.Remote}
-	if s.conn != nil && s.conn.Info() != nil {
-		w.conn = s.conn.Info().ID
+	if info := infoOf(s.conn); info != nil {
+		w.conn = info.ID
 	}
 	return w
 }
@@ -177,8 +177,8 @@ func (s *Session) whom() whom {
 // turnedAway counts a login that is refused for a limit.
 func (b *Broker) turnedAway(l *Login, limit string, reason *Reason, text string) error {
 	w := whom{client: l.ClientID, user: l.User, remote: remoteOf(l.Conn)}
-	if l.Conn != nil && l.Conn.Info() != nil {
-		w.conn = l.Conn.Info().ID
+	if info := infoOf(l.Conn); info != nil {
+		w.conn = info.ID
 	}
 	err := &limitError{ofAll, limit, text, reason}
 	b.note(limit, false, true, w, err)

@@ -21,8 +21,8 @@ const takeoverWait = 5 * time.Second
 // same client id is closed with ErrTakenOver first, and waited for, bounded. The error wraps
 // ErrLogin, ErrDenied, ErrLimit or ErrShutdown. Nothing is delivered before Subscribe.
 func (b *Broker) Connect(ctx context.Context, l Login, deliver DeliverFunc) (s *Session, err error) {
-	if l.Conn != nil && l.Conn.Info() != nil && l.Conn.Info().Refused != nil {
-		return nil, l.Conn.Info().Refused // the transport has counted and logged it
+	if info := infoOf(l.Conn); info != nil && info.Refused != nil {
+		return nil, info.Refused // the transport has counted and logged it
 	}
 	defer func() { b.observedLogin(&l, s, err) }()
 	if b.memory.tight.Load() >= tightFull {

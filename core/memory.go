@@ -246,15 +246,10 @@ func (b *Broker) lookAround(s *MemoryStats) []holder {
 
 // inMemory is how many bytes wait in queues that no disk has. Those of sessions are added up by client.
 func (v *vhost) inMemory(waiting map[clientKey]int64) (n int64) {
-	v.mu.RLock()
-	list := make([]*boundQueue, 0, len(v.queues))
-	for _, bq := range v.queues {
-		if !v.b.durable || tandem.IsVolatile(bq.id) {
-			list = append(list, bq)
+	for _, bq := range v.allQueues() {
+		if v.b.durable && !tandem.IsVolatile(bq.id) {
+			continue
 		}
-	}
-	v.mu.RUnlock()
-	for _, bq := range list {
 		bytes := bq.q.Stats().Bytes
 		n += bytes
 		if bq.kind == kindSession {

@@ -171,9 +171,9 @@ type place struct {
 // the Host of HTTP or the server name of TLS stand for nothing, and so does anything while there is but one virtual host, or
 // when the listener says so; but not the name of a virtual host that the engine knows and that is not served. Credentials that are of a virtual host come before all that: see enter.
 func (b *Broker) find(l *Login) place {
-	info := &ConnInfo{}
-	if l.Conn != nil && l.Conn.Info() != nil {
-		info = l.Conn.Info()
+	info := infoOf(l.Conn)
+	if info == nil {
+		info = &ConnInfo{}
 	}
 	e := b.options().Entrances[info.Listener]
 	p := b.named(l, info, &e)
@@ -299,18 +299,20 @@ func (b *Broker) enter(ctx context.Context, l *Login, at place, p *Principal) (*
 }
 
 func (b *Broker) entrance(l *Login) Entrance {
-	if l.Conn == nil || l.Conn.Info() == nil {
+	info := infoOf(l.Conn)
+	if info == nil {
 		return Entrance{}
 	}
-	return b.options().Entrances[l.Conn.Info().Listener]
+	return b.options().Entrances[info.Listener]
 }
 
 // admits reports whether pages of the origin that l comes from may log in.
 func (v *vhost) admits(l *Login) error {
-	if len(v.settings.AllowedOrigins) == 0 || l.Conn == nil || l.Conn.Info() == nil {
+	info := infoOf(l.Conn)
+	if len(v.settings.AllowedOrigins) == 0 || info == nil {
 		return nil
 	}
-	for _, origin := range l.Conn.Info().Header.Values("Origin") {
+	for _, origin := range info.Header.Values("Origin") {
 		if !slices.ContainsFunc(v.settings.AllowedOrigins, func(a string) bool { return MatchOrigin(a, origin) }) {
 			return fmt.Errorf("pages of origin %q may not log in to virtual host %q: %w", clipped(origin), v.name, ErrDenied)
 		}

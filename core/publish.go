@@ -24,10 +24,6 @@ func (s *Session) Publish(ctx context.Context, m *Message, done func(Published, 
 // PublishTo is Publish to a queue that is declared by the way: queue says how it should be if the message
 // creates it.
 func (s *Session) PublishTo(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
-	return s.refused(s.publishTo(ctx, m, queue, done))
-}
-
-func (s *Session) publishTo(ctx context.Context, m *Message, queue *QueueConfig, done func(Published, error)) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}

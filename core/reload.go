@@ -96,13 +96,7 @@ func (o *Options) complete() error {
 
 // reconfigure makes every queue behave as the options say now.
 func (v *vhost) reconfigure() {
-	v.mu.RLock()
-	list := make([]*boundQueue, 0, len(v.queues))
-	for _, bq := range v.queues {
-		list = append(list, bq)
-	}
-	v.mu.RUnlock()
-	for _, bq := range list {
+	for _, bq := range v.allQueues() {
 		bq.configure()
 	}
 }
@@ -146,15 +140,7 @@ func (b *Broker) watch() {
 
 // review asks again about everybody whom a has let in.
 func (b *Broker) review(ctx context.Context, a Authenticator, again func(Principal) (Principal, error)) {
-	b.mu.Lock()
-	var sessions []*Session
-	for _, s := range b.online {
-		if s.Principal().by == a {
-			sessions = append(sessions, s)
-		}
-	}
-	b.mu.Unlock()
-	for _, s := range sessions {
+	for _, s := range b.allSessions() {
 		s.review(ctx, a, again)
 	}
 }

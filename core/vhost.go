@@ -268,19 +268,26 @@ func (v *vhost) close(ctx context.Context) {
 	}
 }
 
+// allQueues lists the queues, for what is done without mu.
+func (v *vhost) allQueues() []*boundQueue {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	all := make([]*boundQueue, 0, len(v.queues))
+	for _, bq := range v.queues {
+		all = append(all, bq)
+	}
+	return all
+}
+
 func (v *vhost) count() (kept int, queues []QueueStats) {
 	v.mu.RLock()
-	list := make([]*boundQueue, 0, len(v.queues))
-	for _, bq := range v.queues {
-		list = append(list, bq)
-	}
 	for _, st := range v.kept {
 		if st.away() {
 			kept++
 		}
 	}
 	v.mu.RUnlock()
-	for _, bq := range list {
+	for _, bq := range v.allQueues() {
 		s := bq.q.Stats()
 		queues = append(queues, QueueStats{
 			VHost: v.name, Name: bq.name, Kind: bq.kind,

@@ -109,10 +109,10 @@ func (b *Broker) Sessions(vhost string) []SessionInfo {
 
 func (s *Session) describe() SessionInfo {
 	d := SessionInfo{ClientID: s.principal.ClientID, User: s.principal.Name}
-	if s.conn == nil || s.conn.Info() == nil {
+	info := infoOf(s.conn)
+	if info == nil {
 		return d
 	}
-	info := s.conn.Info()
 	d.Listener, d.ConnID = info.Listener, info.ID
 	if info.Remote != nil {
 		d.Remote = info.Remote.String()

@@ -20,12 +20,12 @@ const strictPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; f
 func (s *Server) guard(t *table) http.Handler {
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		s.unproxy(r)
-		w := &answer{ResponseWriter: out, status: http.StatusOK}
+		w := &Answer{ResponseWriter: out, Status: http.StatusOK}
 		if s.begin != nil {
 			r = r.WithContext(s.begin(r.Context()))
 		}
 		if s.told != nil {
-			defer func() { s.told(r, w.status) }()
+			defer func() { s.told(r, w.Status) }()
 		}
 		defer s.rescue(w, r)
 		h := w.Header()
@@ -62,21 +62,21 @@ func (s *Server) guard(t *table) http.Handler {
 	})
 }
 
-// answer remembers the status that was sent.
-type answer struct {
+// Answer remembers the status that was sent. It is for one request, as the ResponseWriter that it wraps.
+type Answer struct {
 	http.ResponseWriter
 
-	status int
+	Status int // before anything was sent: what it was made with
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (a *answer) WriteHeader(status int) {
-	a.status = status
+func (a *Answer) WriteHeader(status int) {
+	a.Status = status
 	a.ResponseWriter.WriteHeader(status)
 }
 
 // Unwrap is for http.ResponseController.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (a *Answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // permits asks whether r may do what it takes to manage, and answers when it may not.
 func (s *Server) permits(w http.ResponseWriter, r *http.Request, route *Route) bool {
