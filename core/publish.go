@@ -147,7 +147,7 @@ func (s *Session) publish(ctx context.Context, m *Message, declared *QueueConfig
 	}
 	stored, err := s.toRetain(ctx, m)
 	if err != nil {
-		return s.answer(ctx, done, Published{}, s.refused(err))
+		return s.answer(ctx, done, Published{}, err)
 	}
 	r := routings.Get().(*routing)
 	defer r.release()

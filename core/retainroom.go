@@ -91,8 +91,7 @@ func notRetained(bool) {}
 func (v *vhost) roomToRetain(ctx context.Context, m *Message, wait bool) error {
 	b, l, size := v.b, &v.b.options().Limits, int64(m.Size())
 	m.fresh = false
-	soon := func() (int64, int64) { return b.retaining.topics.Load(), b.retaining.bytes.Load() }
-	moreTopics, moreBytes := soon()
+	moreTopics, moreBytes := b.retaining.topics.Load(), b.retaining.bytes.Load()
 	for {
 		n, bytes := b.eng.Retained().Size()
 		topics := int64(n) + moreTopics
